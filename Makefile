@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+# make            build/chaosd
+# make demo       the etcd leader drill, end to end (installs what is missing)
+# make check      every test, ends in "N passed, N failed, N skipped" (installs what is missing)
+# make check-asan the same under AddressSanitizer and UBSan      make valgrind  a short drill under valgrind
+# make deps       missing Debian packages only                    make install   DESTDIR= PREFIX=/usr/local
+# SAN=1, CC=clang, B=dir change how and where it is built.
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+VERSION := 0.1.0
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+PREFIX ?= /usr/local
+DESTDIR ?=
+SAN ?=
+B ?= build$(if $(SAN),/asan)
+
+PKGS := libcurl jansson libnl-3.0 libnl-route-3.0 yaml-0.1
+# What pkg-config says, found out by make itself only when something is built: `make deps` runs without it. libev brings no .pc file.
+pkg_cflags = $(shell pkg-config --cflags $(PKGS))
+pkg_libs = $(shell pkg-config --libs $(PKGS)) -lev -lm
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wformat=2 -Werror
+CFLAGS ?= -O2 -g
+, := ,
+SANFLAGS := $(if $(SAN),-fsanitize=address$(,)undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -DCHAOSD_VERSION='"$(VERSION)"' $(CFLAGS) $(SANFLAGS) $(WARN) -Ichaosd -Inetem -I$(B)/gen $(pkg_cflags)
+ALL_LDFLAGS = $(LDFLAGS) $(SANFLAGS)
+
+PROGRAM_SRC := chaosd/main.c $(wildcard chaosd/cmd_*.c)
+LIB_SRC := $(filter-out $(PROGRAM_SRC),$(sort $(wildcard chaosd/*.c chaosd/*/*.c netem/*.c)))
+PROGRAM_OBJ := $(PROGRAM_SRC:%.c=$(B)/%.o)
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
+UNIT := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/unit/test_*.c)))
+NET := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/net/test_*.c)))
+TRUTHD := $(B)/tests/truth/truthd
+
+.PHONY: all deps deps-build deps-demo deps-check demo check check-asan valgrind test-programs install clean
+all: $(B)/chaosd
+
+# The flags are part of what is built: a change of compiler or flags rebuilds.
+$(B)/flags: FORCE
+	@mkdir -p $(B); printf '%s\n' '$(CC) $(CFLAGS) $(SANFLAGS) $(WARN) $(VERSION)' | cmp -s - $@ || printf '%s\n' '$(CC) $(CFLAGS) $(SANFLAGS) $(WARN) $(VERSION)' >$@
+.PHONY: FORCE
+FORCE:
+
+$(B)/%.o: %.c $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/libchaosd.a: $(LIB_OBJ)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(B)/chaosd: $(PROGRAM_OBJ) $(B)/libchaosd.a
+	$(CC) $(ALL_LDFLAGS) $(PROGRAM_OBJ) $(B)/libchaosd.a -o $@ $(pkg_libs)
+
+$(UNIT) $(NET): $(B)/%: $(B)/%.o $(B)/libchaosd.a
+	$(CC) $(ALL_LDFLAGS) $< $(B)/libchaosd.a -o $@ $(pkg_libs) -lcmocka
+
+$(TRUTHD): $(B)/tests/truth/truthd.o
+	$(CC) $(ALL_LDFLAGS) $< -o $@
+
+test-programs: $(B)/chaosd $(UNIT) $(NET) $(TRUTHD)
+
+deps: deps-check
+deps-build deps-demo deps-check: deps-%:
+	@bash tests/lab/deps.sh $*
+
+# A second make: pkg-config may have come with the packages.
+demo: deps-demo
+	@$(MAKE) --no-print-directory all
+	@bash tests/e2e/demo.sh $(B)/chaosd
+
+check: deps-check
+	@$(MAKE) --no-print-directory -j2 test-programs
+	@B=$(B) bash tests/run.sh
+
+check-asan: deps-check
+	@$(MAKE) --no-print-directory -j2 SAN=1 test-programs
+	@B=$(B)/asan SAN=1 bash tests/run.sh
+
+valgrind: deps-check
+	@$(MAKE) --no-print-directory -j2 test-programs
+	@B=$(B) bash tests/run.sh valgrind
+
+install: all
+	install -D -m 0755 $(B)/chaosd $(DESTDIR)$(PREFIX)/bin/chaosd
+	install -d $(DESTDIR)$(PREFIX)/share/chaosd/scenarios
+	install -m 0644 $(wildcard scenarios/*.yaml) $(DESTDIR)$(PREFIX)/share/chaosd/scenarios/
+	install -D -m 0644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/chaosd/LICENSE
+	install -m 0644 README.md $(wildcard docs/*.md) $(DESTDIR)$(PREFIX)/share/doc/chaosd/
+
+clean:
+	rm -rf build
+
+-include $(LIB_OBJ:.o=.d) $(PROGRAM_OBJ:.o=.d) $(UNIT:=.d) $(NET:=.d) $(TRUTHD).d

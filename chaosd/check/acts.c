@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/json.h"
+#include "check/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A fault answers for what happens up to this long after its injection or its end. */
+#define ATTRIBUTION_NS INT64_C(30000000000)
+
+static struct act_figures *find_act(struct work *w, const struct event *e, bool create, struct act_work **ret_work, struct error *err) {
+    const json_t *id_json = json_object_get(e->data, "id");
+    int64_t id = json_is_integer(id_json) ? json_integer_value(id_json) : -1;
+    for (size_t i = w->j->act_count; i-- && id >= 0;)
+        if (w->j->acts[i].id == id) {
+            *ret_work = &w->acts[i];
+            return &w->j->acts[i];
+        }
+    if (!create)
+        return NULL;
+    size_t cap = w->act_cap;
+    if (grow(&w->j->acts, w->j->act_count, &w->act_cap, sizeof *w->j->acts) < 0 || grow(&w->acts, w->j->act_count, &cap, sizeof *w->acts) < 0) {
+        out_of_memory(err);
+        return NULL;
+    }
+    w->acts[w->j->act_count] = (struct act_work){.invoked = UNKNOWN_NS, .ok = UNKNOWN_NS, .role_seen = UNKNOWN_NS};
+    struct act_figures *f = &w->j->acts[w->j->act_count];
+    *f = (struct act_figures){
+        .fault = "", .kind = "", .target = "", .id = id,
+        .at = UNKNOWN_NS, .observed_at = UNKNOWN_NS, .reverted_at = UNKNOWN_NS,
+        .detect = UNKNOWN_NS, .first_good = UNKNOWN_NS, .sustained = UNKNOWN_NS, .redundancy = UNKNOWN_NS, .at_least = UNKNOWN_NS,
+        .role_seen_before = UNKNOWN_NS, .role_after_at = UNKNOWN_NS,
+    };
+    *ret_work = &w->acts[w->j->act_count++];
+    return f;
+}
+
+/* The invoke event knows most, the later ones may know more: the last that says something wins. */
+static void learn(struct act_figures *f, struct act_work *a, const struct event *e) {
+    if (*e->target)
+        f->target = e->target;
+    if (*e->kind && strcmp(e->kind, "skip"))
+        f->kind = e->kind;
+    f->fault = json_str_or(e->data, "fault", f->fault);
+    f->occurrence = (unsigned)json_int_or(e->data, "occurrence", f->occurrence);
+    f->why = json_str_or(e->data, "why", f->why);
+    a->role = json_str_or(e->data, "role", a->role);
+    a->role_seen = json_int_or(e->data, "role_seen", a->role_seen);
+    const json_t *data = json_object_get(e->data, "role_data");
+    if (json_is_object(data))
+        a->role_data = data;
+}
+
+static int on_act(struct work *w, const struct event *e, struct error *err) {
+    struct act_work *a = NULL;
+    struct act_figures *f = find_act(w, e, true, &a, err);
+    if (!f)
+        return out_of_memory(err);
+    learn(f, a, e);
+    if (!strcmp(e->phase, "invoke"))
+        a->invoked = e->t;
+    else if (!strcmp(e->phase, "ok"))
+        a->ok = e->t;
+    else if (!strcmp(e->phase, "fail"))
+        a->failed = true;
+    else if (!strcmp(e->phase, "info") && !strcmp(e->kind, "skip"))
+        f->skipped = true;
+    return 0;
+}
+
+static void on_observed(struct work *w, const struct event *e) {
+    struct act_work *a = NULL;
+    struct act_figures *f = find_act(w, e, false, &a, NULL);
+    if (f && !f->observed) {
+        f->observed = true;
+        f->observed_at = e->t;
+    }
+}
+
+static void on_revert(struct work *w, const struct event *e) {
+    struct act_work *a = NULL;
+    struct act_figures *f = find_act(w, e, false, &a, NULL);
+    if (!f)
+        return;
+    f->holds = true;
+    if (!strcmp(e->phase, "ok") && !f->reverted) {
+        f->reverted = true;
+        f->reverted_at = e->t;
+    } else if (!strcmp(e->phase, "fail")) {
+        a->revert_failed = true;
+        f->why = json_str_or(e->data, "why", f->why);
+    }
+}
+
+/* Faults of the header: the kind of an act that was skipped, and whether it holds. */
+static void from_header(const struct work *w, struct act_figures *f) {
+    size_t i;
+    json_t *fault;
+    json_array_foreach(json_object_get(w->h->header, "faults"), i, fault) {
+        if (strcmp(json_str_or(fault, "name", ""), f->fault))
+            continue;
+        f->holds |= json_is_true(json_object_get(fault, "holds"));
+        if (!*f->kind)
+            f->kind = json_str_or(fault, "kind", "");
+    }
+}
+
+int64_t act_next(const struct judgement *j, size_t act) {
+    int64_t next = INT64_MAX;
+    for (size_t i = 0; i < j->act_count; i++)
+        if (j->acts[i].acted && j->acts[i].at > j->acts[act].at && j->acts[i].at < next)
+            next = j->acts[i].at;
+    return next;
+}
+
+/* Who has the role afterwards: the first answer that was asked for after the act, before the next act confuses it. */
+static void find_role_after(const struct work *w, size_t index) {
+    struct act_figures *f = &w->j->acts[index];
+    const struct act_work *a = &w->acts[index];
+    if (!a->role || !f->acted)
+        return;
+    f->role_before = f->target;
+    f->role_before_data = a->role_data;
+    if (a->role_seen != UNKNOWN_NS)
+        f->role_seen_before = f->at - a->role_seen;
+    int64_t next = act_next(w->j, index);
+    for (size_t i = 0; i < w->h->event_count; i++) {
+        const struct event *e = &w->h->events[i];
+        if (e->t <= f->at || e->t >= next || strcmp(e->op, "role/now") || strcmp(e->kind, a->role) || !*e->target)
+            continue;
+        if (json_int_or(e->data, "asked", INT64_MIN) < f->at)
+            continue;
+        const json_t *data = json_object_get(e->data, "data");
+        f->role_after = e->target;
+        f->role_after_at = json_int_or(e->data, "seen", e->t) - f->at;
+        f->role_after_data = json_is_object(data) ? data : NULL;
+        return;
+    }
+}
+
+int acts_collect(struct work *w, struct error *err) {
+    for (size_t i = 0; i < w->h->event_count; i++) {
+        const struct event *e = &w->h->events[i];
+        int rc = 0;
+        if (!strcmp(e->op, "fault/act"))
+            rc = on_act(w, e, err);
+        else if (!strcmp(e->op, "fault/observed"))
+            on_observed(w, e);
+        else if (!strcmp(e->op, "fault/revert"))
+            on_revert(w, e);
+        if (rc < 0)
+            return rc;
+    }
+    w->first_act = UNKNOWN_NS;
+    for (size_t i = 0; i < w->j->act_count; i++) {
+        struct act_figures *f = &w->j->acts[i];
+        const struct act_work *a = &w->acts[i];
+        from_header(w, f);
+        /* "ok" is written in the same breath as the act; what came before it (a record synced to disk) is not the fault's. */
+        f->at = a->ok != UNKNOWN_NS ? a->ok : f->observed ? a->invoked != UNKNOWN_NS ? a->invoked : f->observed_at : UNKNOWN_NS;
+        f->acted = f->at != UNKNOWN_NS;
+        if (f->acted && (w->first_act == UNKNOWN_NS || f->at < w->first_act))
+            w->first_act = f->at;
+    }
+    for (size_t i = 0; i < w->j->act_count; i++)
+        find_role_after(w, i);
+    return 0;
+}
+
+/* The latest injection or revert up to the first sign of trouble; a fault still held wins over one already reverted. */
+int act_of_window(const struct judgement *j, int64_t first_end) {
+    int best = -1;
+    int64_t best_touch = 0;
+    bool best_over = false;
+    for (size_t i = 0; i < j->act_count; i++) {
+        const struct act_figures *f = &j->acts[i];
+        if (!f->acted || f->at > first_end)
+            continue;
+        bool over = f->holds && f->reverted_at != UNKNOWN_NS && f->reverted_at <= first_end;
+        bool active = f->holds && !over;
+        int64_t touch = over ? f->reverted_at : f->at;
+        if (!active && first_end - touch > ATTRIBUTION_NS)
+            continue;
+        bool wins = best < 0 || (best_over && active) || (touch >= best_touch && !(over && j->acts[best].holds && !best_over));
+        if (wins) {
+            best = (int)i;
+            best_touch = touch;
+            best_over = over;
+        }
+    }
+    return best;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Downtime windows: pure, fed one request after the other, ordered by start. A window runs from its first bad request; it is
+ * closed by a streak of goods in a row, at least `goods` of them, whose ends span at least over_ns (from the end of the streak's
+ * first good to the latest end among its goods). A bad one before that belongs to the same window. All times in ns. */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum request { REQUEST_GOOD, REQUEST_BAD, REQUEST_BAD_STALLED /* planned while chaosd stalled */, REQUEST_UNSENT_STALL };
+
+#define WINDOW_UNKNOWN INT64_MIN
+
+struct window {
+    int64_t before;                /* start of the last good before; WINDOW_UNKNOWN: there was none */
+    int64_t first_start, first_end; /* of the first bad */
+    int64_t last_start;            /* of the last bad */
+    int64_t end;                   /* end of the closing streak's first good; WINDOW_UNKNOWN: never closed */
+    int64_t goods_after, first_good_end, latest_good_end; /* the streak after the last bad; 0: none */
+    int64_t bad;
+    size_t first, last;            /* ordinals of the first and last bad, as fed */
+    bool stalled;                  /* chaosd itself stalled inside */
+};
+
+struct windows {
+    int64_t goods, over_ns;
+    struct window *list;
+    size_t count, cap;
+    bool open, stall_pending;
+    int64_t last_good_start; /* WINDOW_UNKNOWN: none yet */
+};
+
+void windows_init(struct windows *w, int64_t goods, int64_t over_ns);
+int windows_add(struct windows *w, size_t ordinal, enum request what, int64_t start, int64_t end); /* 0 or -ENOMEM */
+void windows_free(struct windows *w);
+
+/* Marks the windows that a stall of chaosd itself touches, bracket included; data_end stands for an open window's end. */
+void windows_stall(struct windows *w, int64_t from, int64_t to, int64_t data_end);
+
+/* The bracket. min is always known; point and max are WINDOW_UNKNOWN where the window never closed, max also where no good
+ * one was before it. */
+int64_t window_min(const struct window *w);
+int64_t window_point(const struct window *w);
+int64_t window_max(const struct window *w);

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The reaper: a tiny process, started before an act, that outlives chaosd and applies the act's undo record at the deadline.
+ * It is the same program (`chaosd __reap`), waits on nothing but a timer and a pipe, and ends early when told to. */
+#include "base/error.h"
+
+#include <jansson.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct reaper;
+/* Returns once the reaper has said that it stands ready. deadline_boot_ns: CLOCK_BOOTTIME. */
+int reaper_start(const json_t *undo, int64_t deadline_boot_ns, struct reaper **ret, struct error *err);
+json_t *reaper_undo(const struct reaper *r); /* the undo record that removes the reaper itself */
+/* Told that the work is done: it ends without acting; waits for it (bounded). Frees. NULL-safe. */
+void reaper_dismiss(struct reaper *r);
+int reaper_main(int argc, char **argv); /* body of `chaosd __reap DEADLINE_BOOT_NS JSON` */

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cluster/undo.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "cluster/cgroup.h"
+#include "cluster/local_net.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#define KILL_TIMEOUT_NS (10 * NS_PER_S)
+#define THAW_TIMEOUT_NS (5 * NS_PER_S)
+
+static const char *text_of(const json_t *o, const char *key) {
+    const char *s = json_string_value(json_object_get(o, key));
+    return s ? s : "";
+}
+
+static bool run_fits(const char *run) {
+    size_t n = strlen(run);
+    return n >= 1 && n <= 8 && strspn(run, "abcdefghijklmnopqrstuvwxyz0123456789") == n;
+}
+
+/* Goes on after a failure: the first text is kept, the rest is still tried. */
+static void note(int rc, const struct error *one, int *first, struct error *err) {
+    if (rc >= 0 || *first < 0)
+        return;
+    *first = rc;
+    error_set(err, rc, "%s", one->text);
+}
+
+/* ---- local-cluster: {"run":"ab12cd34","state":"/var/lib/chaosd/..."}; everything is found by the run's name */
+
+static int undo_groups(const char *run, struct error *err) {
+    struct cgroup_tree trees[16];
+    int n = cgroup_trees(trees, ARRAY_SIZE(trees), err), rc = n < 0 ? n : 0;
+    for (int i = 0; i < n; i++) {
+        char path[CGROUP_PATH_MAX + 16];
+        struct error one = {{0}};
+        snprintf(path, sizeof path, "%s/%s", trees[i].path, run);
+        if (access(path, F_OK) == 0) {
+            int done = cgroup_kill(path, KILL_TIMEOUT_NS, &one);
+            if (done == 0)
+                done = cgroup_remove(path, &one);
+            note(done, &one, &rc, err);
+        }
+        rmdir(trees[i].path); /* shared by all runs: goes with the last */
+    }
+    return rc;
+}
+
+static int undo_folders(const char *state, const char *run, struct error *err) {
+    char path[4096];
+    const char *base = strrchr(state, '/');
+    if (*state != '/' || !base || strcmp(base + 1, run) != 0)
+        return error_set(err, -EINVAL, "'%s' is no folder of run %s", state, run);
+    int rc = 0;
+    struct error one = {{0}};
+    if (snprintf(path, sizeof path, "%s/pods", state) < (int)sizeof path)
+        note(fs_remove_tree(path, &one), &one, &rc, err);
+    if (snprintf(path, sizeof path, "%s/hosts", state) < (int)sizeof path && unlink(path) < 0 && errno != ENOENT)
+        note(error_errno(&one, "%s", path), &one, &rc, err);
+    rmdir(state); /* the journal may live in it: then it goes with the journal */
+    return rc;
+}
+
+static int undo_local(const json_t *undo, struct error *err) {
+    const char *run = text_of(undo, "run");
+    if (!run_fits(run))
+        return error_set(err, -EINVAL, "'%s' is no name of a run", run);
+    int rc = 0;
+    struct error one = {{0}};
+    note(undo_groups(run, &one), &one, &rc, err);
+    note(local_net_remove(run, &one), &one, &rc, err);
+    note(undo_folders(text_of(undo, "state"), run, &one), &one, &rc, err);
+    return rc;
+}
+
+static void describe_local(const json_t *undo, char *out, size_t size) { snprintf(out, size, "remove local cluster %s", text_of(undo, "run")); }
+
+/* ---- thaw: {"cgroup":"/sys/fs/cgroup/chaosd/RUN/POD","pod":"etcd-1"} */
+
+static int undo_thaw(const json_t *undo, struct error *err) {
+    const char *path = text_of(undo, "cgroup");
+    if (*path != '/' || !strstr(path, "/chaosd/") || strstr(path, "/../"))
+        return error_set(err, -EINVAL, "'%s' is no control group of ours", path);
+    const int64_t deadline = clock_now(&clock_monotonic) + THAW_TIMEOUT_NS;
+    bool frozen = true;
+    int rc = cgroup_freeze(path, false, err);
+    while (rc == 0 && (rc = cgroup_frozen(path, &frozen, err)) == 0 && frozen) {
+        if (clock_now(&clock_monotonic) >= deadline)
+            return error_set(err, -ETIMEDOUT, "%s: still frozen", path);
+        struct timespec pause = {.tv_nsec = NS_PER_MS};
+        nanosleep(&pause, NULL);
+    }
+    return rc == -ENOENT || rc == -ENODEV ? 0 : rc; /* gone with its pod */
+}
+
+static void describe_thaw(const json_t *undo, char *out, size_t size) { snprintf(out, size, "thaw pod %s", text_of(undo, "pod")); }
+
+/* ---- reaper: {"pid":1234,"start_time":567890} */
+
+static int undo_reaper(const json_t *undo, struct error *err) {
+    const json_int_t pid = json_integer_value(json_object_get(undo, "pid"));
+    const uint64_t wanted = (uint64_t)json_integer_value(json_object_get(undo, "start_time"));
+    if (pid <= 1 || pid > INT32_MAX)
+        return error_set(err, -EINVAL, "%lld is no pid of a reaper", (long long)pid);
+    cleanup_close int pidfd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+    if (pidfd < 0)
+        return errno == ESRCH ? 0 : error_errno(err, "process %lld", (long long)pid);
+    uint64_t start;
+    if (proc_start_time((int)pid, &start, NULL) < 0 || start != wanted)
+        return 0; /* it is over, and the pid is someone else's now */
+    if (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) < 0)
+        return errno == ESRCH ? 0 : error_errno(err, "process %lld", (long long)pid);
+    struct pollfd p = {.fd = pidfd, .events = POLLIN};
+    return poll(&p, 1, 2000) > 0 ? 0 : error_set(err, -ETIMEDOUT, "reaper %lld does not die", (long long)pid);
+}
+
+static void describe_reaper(const json_t *undo, char *out, size_t size) {
+    snprintf(out, size, "end the reaper (process %lld)", (long long)json_integer_value(json_object_get(undo, "pid")));
+}
+
+static const struct {
+    const char *kind;
+    int (*apply)(const json_t *undo, struct error *err);
+    void (*describe)(const json_t *undo, char *out, size_t size);
+} rows[] = {
+    {"local-cluster", undo_local, describe_local},
+    {"thaw", undo_thaw, describe_thaw},
+    {"reaper", undo_reaper, describe_reaper},
+};
+
+int undo_apply(const json_t *undo, struct error *err) {
+    const char *kind = text_of(undo, "kind");
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        if (strcmp(kind, rows[i].kind) == 0) {
+            char what[256];
+            rows[i].describe(undo, what, sizeof what);
+            int rc = rows[i].apply(undo, err);
+            return rc < 0 ? error_wrap(err, rc, "%s", what) : 0;
+        }
+    return error_set(err, -EINVAL, "unknown undo record '%s': written by a newer chaosd?", kind);
+}
+
+void undo_describe(const json_t *undo, char *out, size_t size) {
+    const char *kind = text_of(undo, "kind");
+    snprintf(out, size, "%s", *kind ? kind : "unknown");
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        if (strcmp(kind, rows[i].kind) == 0)
+            rows[i].describe(undo, out, size);
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "drill.h"
+#include "base/cleanup.h"
+#include "base/fs.h"
+#include "base/units.h"
+#include "cluster/cluster.h"
+#include "fault/fault.h"
+#include "load/load.h"
+#include "probe/probe.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* Every kind's first member is its row, so a table of kinds is a table of rows. */
+static const struct kind_set all_kinds = {.groups = {
+    [KIND_FAULT] = (const struct kind_row *const *)fault_kinds,
+    [KIND_LOAD] = (const struct kind_row *const *)load_kinds,
+    [KIND_PROBE] = (const struct kind_row *const *)probe_kinds,
+    [KIND_CLUSTER] = (const struct kind_row *const *)cluster_kinds,
+}};
+
+static int split(struct arena *a, const char *option, const char *text, struct setting *ret, struct error *err) {
+    const char *eq = strchr(text, '=');
+    if (!eq || eq == text)
+        return error_set(err, -EINVAL, "--%s %.*s: expected NAME=VALUE", option, eq ? 0 : 64, text);
+    ret->name = arena_strndup(a, text, (size_t)(eq - text));
+    ret->value = arena_strdup(a, eq + 1);
+    return ret->name && ret->value ? 0 : error_set(err, -ENOMEM, "out of memory");
+}
+
+static int parse_seed(const char *text, uint64_t *ret, struct error *err) {
+    if (!text) { /* 31 bits: easy to say and to type */
+        uint32_t r = 1;
+        if (getrandom(&r, sizeof r, 0) != sizeof r)
+            return error_errno(err, "getrandom");
+        *ret = r >> 1;
+        return 0;
+    }
+    int64_t v;
+    int rc = parse_int(text, &v, err);
+    if (rc < 0)
+        return error_wrap(err, rc, "--seed");
+    if (v < 0)
+        return error_set(err, -EINVAL, "--seed %s: expected 0 or more", text);
+    *ret = (uint64_t)v;
+    return 0;
+}
+
+/* Secrets: what is declared gets a value from --set-secret or the environment, and from nowhere else. */
+
+static bool declared_secret(const struct scenario *s, const char *name) {
+    const json_t *list = json_object_get(doc_root(s->doc), "secrets"), *one;
+    if (json_is_string(list))
+        return strcmp(json_string_value(list), name) == 0;
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if ((one = json_array_get(list, i)) && json_is_string(one) && strcmp(json_string_value(one), name) == 0)
+            return true;
+    return false;
+}
+
+static int secret_from_file(struct drill *d, struct setting *s, struct error *err) {
+    cleanup_buf struct buf text = {0};
+    int rc = fs_read(s->value + 1, 65536, &text, err);
+    if (rc < 0)
+        return error_wrap(err, rc, "--set-secret %s", s->name);
+    while (text.len && (text.data[text.len - 1] == '\n' || text.data[text.len - 1] == '\r'))
+        text.data[--text.len] = 0;
+    s->value = arena_strdup(d->arena, text.data);
+    return s->value ? 0 : error_set(err, -ENOMEM, "out of memory");
+}
+
+static int given_secrets(struct drill *d, const struct drill_options *o, struct error *err) {
+    for (size_t i = 0; i < o->set_secret.count; i++) {
+        struct setting *s = &d->secrets[d->secret_count];
+        int rc = split(d->arena, "set-secret", o->set_secret.items[i], s, err);
+        if (rc < 0)
+            return rc;
+        if (!declared_secret(d->scenario, s->name))
+            return error_set(err, -EINVAL, "--set-secret %s: the scenario declares no such secret (its `secrets:` list)", s->name);
+        if (s->value[0] == '@' && (rc = secret_from_file(d, s, err)) < 0)
+            return rc;
+        d->secret_count++;
+    }
+    return 0;
+}
+
+static int secrets_from_environment(struct drill *d, struct error *err) {
+    const json_t *list = json_object_get(doc_root(d->scenario->doc), "secrets");
+    for (size_t i = 0; i < json_array_size(list) && d->secret_count < DRILL_MAX_SETTINGS; i++) {
+        const char *name = json_string_value(json_array_get(list, i));
+        bool given = false;
+        for (size_t k = 0; k < d->secret_count; k++)
+            given |= strcmp(d->secrets[k].name, name) == 0;
+        if (given)
+            continue;
+        char variable[128];
+        snprintf(variable, sizeof variable, "CHAOSD_SECRET_%s", name);
+        for (char *p = variable; *p; p++)
+            *p = *p == '-' || *p == '.' ? '_' : (char)toupper((unsigned char)*p);
+        const char *value = getenv(variable);
+        if (!value)
+            return error_set(err, -EINVAL, "secret \"%s\" has no value: give --set-secret %s=... or set %s", name, name, variable);
+        d->secrets[d->secret_count++] = (struct setting){name, value};
+    }
+    return 0;
+}
+
+/* What the kinds themselves have to say of the scenario, with positions. */
+
+static int check_fault(const struct scenario *s, const struct fault_spec *f, struct error *err) {
+    const struct fault_kind *k = (const struct fault_kind *)f->kind.kind;
+    struct schema_at at = {s->doc, f->kind.path, s->arena};
+    char path[512];
+    if (!s->cluster.kind)
+        return doc_error(s->doc, f->path, 0, err, -EINVAL, "fault \"%s\" takes pods, but the scenario has no `cluster:`", f->name);
+    snprintf(path, sizeof path, "%s/for", f->path);
+    if (k->holds && f->for_ns <= 0)
+        return doc_error(s->doc, f->path, 0, err, -EINVAL, "fault \"%s\": %s is held for a while: add `for: 5s`", f->name, k->row.name);
+    if (!k->holds && f->for_ns > 0)
+        return doc_error(s->doc, path, 1, err, -EINVAL, "fault \"%s\": %s holds nothing, so `for` says nothing: remove it", f->name, k->row.name);
+    return k->check ? k->check(f, &at, err) : 0;
+}
+
+static int check_kinds(const struct scenario *s, struct error *err) {
+    int rc = 0;
+    for (size_t i = 0; i < s->faults.count && rc == 0; i++)
+        rc = check_fault(s, &SCENARIO_FAULTS(s)[i], err);
+    for (size_t i = 0; i < s->loads.count && rc == 0; i++) {
+        const struct load_spec *l = &SCENARIO_LOADS(s)[i];
+        const struct load_kind *k = (const struct load_kind *)l->kind.kind;
+        rc = k->check ? k->check(l, &(struct schema_at){s->doc, l->kind.path, s->arena}, err) : 0;
+    }
+    return rc;
+}
+
+static int open_parts(const char *path, const struct drill_options *o, struct drill *d, struct error *err) {
+    struct setting set[ARRAY_SIZE(o->set.items)];
+    for (size_t i = 0; i < o->set.count; i++) {
+        int rc = split(d->arena, "set", o->set.items[i], &set[i], err);
+        if (rc < 0)
+            return rc;
+    }
+    uint64_t seed = 0;
+    int rc = parse_seed(o->seed, &seed, err);
+    if (rc < 0)
+        return rc;
+    struct scenario_options so = {.kinds = &all_kinds, .set = set, .set_count = o->set.count};
+    if ((rc = scenario_load(path, &so, &d->scenario, err)) < 0 || (rc = check_kinds(d->scenario, err)) < 0 ||
+        (rc = given_secrets(d, o, err)) < 0 || (rc = secrets_from_environment(d, err)) < 0)
+        return rc;
+    return plan_make(d->scenario, seed, &d->plan, err);
+}
+
+int drill_open(const char *path, const struct drill_options *o, struct drill *ret, struct error *err) {
+    struct drill d = {.arena = arena_new()};
+    int rc = d.arena ? open_parts(path, o, &d, err) : error_set(err, -ENOMEM, "out of memory");
+    if (rc < 0)
+        drill_close(&d);
+    else
+        *ret = d;
+    return rc;
+}
+
+void drill_close(struct drill *d) {
+    plan_free(&d->plan);
+    scenario_free(d->scenario);
+    arena_free(d->arena);
+    *d = (struct drill){0};
+}
+
+int drill_preflight(const struct drill *d, bool print, struct error *err) {
+    const struct scenario *s = d->scenario;
+    const struct cluster_kind *k = (const struct cluster_kind *)s->cluster.kind;
+    int rc = k && k->preflight ? k->preflight(s, err) : 0;
+    if (!print)
+        return rc;
+    printf("ok  scenario %s: %zu loads, %zu faults, %zu planned acts\n", s->name, s->loads.count, s->faults.count, d->plan.count);
+    if (k && rc < 0)
+        printf("no  cluster %s: %s\n", k->row.name, err->text);
+    else if (k)
+        printf("ok  cluster %s: namespaces, cgroups and programs are at hand\n", k->row.name);
+    for (size_t i = 0; i < s->faults.count; i++)
+        printf("%s  fault %s: %s\n", rc < 0 ? "no" : "ok", SCENARIO_FAULTS(s)[i].name, SCENARIO_FAULTS(s)[i].kind.kind->name);
+    return rc;
+}

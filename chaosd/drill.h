@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What run, plan and check share: a scenario opened with every kind there is and checked by them, secrets, seed and plan. */
+#include "cmd.h"
+#include "scenario/plan.h"
+
+enum { DRILL_MAX_SETTINGS = 64 };
+
+struct drill_options { /* filled by DRILL_OPTIONS rows */
+    struct option_strings set, set_secret;
+    const char *seed;
+};
+#define DRILL_OPTIONS(base)                                                                                                           \
+    {"seed", 0, OPT_STRING, (base) + offsetof(struct drill_options, seed), "N", "Seed of the plan and of every random draw (default: a fresh one, printed)."},  \
+        {"set", 0, OPT_STRINGS, (base) + offsetof(struct drill_options, set), "NAME=VALUE", "Sets a parameter that the scenario declares; repeatable."},        \
+        {"set-secret", 0, OPT_STRINGS, (base) + offsetof(struct drill_options, set_secret), "NAME=VALUE",                                                       \
+         "Sets a secret; NAME=@FILE reads it. Else from CHAOSD_SECRET_<NAME>. Never stored."}
+
+struct drill {
+    struct scenario *scenario;
+    struct plan plan;
+    struct setting secrets[DRILL_MAX_SETTINGS];
+    size_t secret_count;
+    struct arena *arena; /* of the settings */
+};
+
+/* Errors carry their position; EXIT_USAGE is the fitting exit code for all of them but -ENOMEM. */
+int drill_open(const char *path, const struct drill_options *o, struct drill *ret, struct error *err);
+void drill_close(struct drill *d); /* NULL-safe on its parts */
+/* Can it run here: one line a fact on stdout ("ok"/"no" and the reason); returns the first failure, with its text in err. */
+int drill_preflight(const struct drill *d, bool print, struct error *err);
+/* The plan, for people, with the candidates that are declared and whom the draw would take of them all. */
+void drill_print_plan(const struct drill *d);

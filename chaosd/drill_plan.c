@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The plan as people read it. */
+#include "base/cleanup.h"
+#include "base/units.h"
+#include "cluster/cluster.h"
+#include "drill.h"
+#include "fault/fault.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static void join(struct buf *out, const struct candidate *list, size_t n) {
+    for (size_t i = 0; i < n && i < 8; i++)
+        buf_printf(out, "%s%s", i ? ", " : "", list[i].name);
+    if (n > 8)
+        buf_printf(out, " and %zu more", n - 8);
+}
+
+static void print_act(const struct drill *d, const struct plan_act *act, const struct candidate *all, size_t all_count, bool known) {
+    const struct fault_spec *f = &SCENARIO_FAULTS(d->scenario)[act->fault];
+    const struct fault_kind *k = (const struct fault_kind *)f->kind.kind;
+    const struct pod_target *t = k->target(f->kind.params);
+    char at[32], held[40] = "", what[64];
+    format_duration(act->at_ns, at, sizeof at);
+    k->describe(f->kind.params, what, sizeof what);
+    if (act->for_ns) {
+        char span[32];
+        format_duration(act->for_ns, span, sizeof span);
+        snprintf(held, sizeof held, " for %s", span);
+    }
+    printf("  %9s  %s #%u: %s %s%s, draw %016" PRIx64, at, f->name, act->occurrence, k->row.name, what, held, act->draw);
+    cleanup_buf struct buf text = {0};
+    cleanup_free struct candidate *list = calloc(all_count + 1, sizeof *list);
+    if (known && list) {
+        memcpy(list, all, all_count * sizeof *list);
+        size_t n = selector_filter(t->selector, list, all_count);
+        join(&text, list, n);
+        printf("\n             of %s", n ? text.data : "no candidate");
+        buf_clear(&text);
+        if (t->selector->role)
+            printf(": whoever has the role \"%s\" then", t->selector->role);
+        else if ((n = selector_draw(t, act->draw, list, n)) > 0) {
+            join(&text, list, n);
+            printf(": %s, if all are candidates then", text.data);
+        }
+    }
+    printf("\n");
+}
+
+void drill_print_plan(const struct drill *d) {
+    const struct scenario *s = d->scenario;
+    char span[32];
+    format_duration(s->duration_ns, span, sizeof span);
+    printf("%s, seed %" PRIu64 ", %s\n", s->name, d->plan.seed, span);
+    if (s->description)
+        printf("%s\n", s->description);
+    const struct cluster_kind *ck = (const struct cluster_kind *)s->cluster.kind;
+    struct arena *a = arena_new();
+    struct candidate *all = NULL;
+    size_t n = a && ck && ck->declared ? ck->declared(&s->cluster, a, &all) : 0;
+    for (size_t i = 0; i < d->plan.count; i++)
+        print_act(d, &d->plan.acts[i], all, n, ck && ck->declared);
+    if (d->plan.count == 0)
+        printf("  no fault is planned: the load runs alone\n");
+    arena_free(a);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pod-pause: freezes a pod's cgroup, as a long garbage collection or a stalled disk would, and thaws it. Proof is the
+ * kernel's own "frozen" in cgroup.events. */
+#include "fault/fault.h"
+
+#include <stdio.h>
+
+struct pod_pause {
+    struct pod_target target;
+};
+
+static const struct field fields[] = {POD_TARGET_FIELDS(struct pod_pause, target), {0}};
+
+static int check(void *value, const struct schema_at *at, struct error *err) {
+    return pod_target_check(&((struct pod_pause *)value)->target, at, err);
+}
+
+static const struct shape shape = {
+    .name = "pod-pause", .size = sizeof(struct pod_pause), .fields = fields, .check = check,
+    .doc = "Freezes pods and thaws them after `for`; a reaper thaws them at that deadline also when chaosd is gone.",
+};
+
+static const struct pod_target *target(const void *params) { return &((const struct pod_pause *)params)->target; }
+
+static int inject(struct cluster *c, const struct pod *victim, const void *params, struct error *err) {
+    (void)params;
+    return c->kind->freeze(c, victim->uid, true, err);
+}
+
+static int revert(struct cluster *c, const char *uid, const void *params, struct error *err) {
+    (void)params;
+    return c->kind->freeze(c, uid, false, err);
+}
+
+static int undo(struct cluster *c, const struct pod *victim, const void *params, json_t **ret, struct error *err) {
+    (void)params;
+    return c->kind->undo_freeze(c, victim->uid, ret, err);
+}
+
+static void describe(const void *params, char *out, size_t size) {
+    (void)params;
+    snprintf(out, size, "freeze");
+}
+
+const struct fault_kind fault_pod_pause = {
+    .row = {"pod-pause", &shape, "Freezes selected pods for a while."},
+    .holds = true,
+    .proof = CL_POD_FROZEN,
+    .proof_reverted = CL_POD_THAWED,
+    .target = target,
+    .inject = inject,
+    .revert = revert,
+    .undo = undo,
+    .describe = describe,
+};

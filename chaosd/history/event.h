@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What a run writes down. history.jsonl: a header line, then one event a line:
+ *   {"seq":n,"t":ns,"actor":"run|load|fault|cluster|probe|self","op":"...","phase":"invoke|ok|fail|info|unknown","kind":"...","target":"...","data":{}}
+ * t is ns of CLOCK_MONOTONIC since the run's start. An operation is written twice, invoked and then ended; one without an end
+ * is unknown, never a failure. Operations carry "id" in data so that the two are matched.
+ *
+ * Header: {"schema":1,"run":"20261121T225201Z-etcd-leader-kill","scenario":"etcd-leader-kill","seed":7,"wall_ns":...,"version":"0.1.0",
+ *   "host":{"kernel","machine"},"digest":"sha256 or fnv of the resolved scenario","duration_ns":..., "settle_ns":...,
+ *   "loads":[{"name","kind","rate_micro","lanes":["reused"],"deadline_ns","goods":5,"over_ns":1000000000}],
+ *   "faults":[{"name","kind","holds":bool}], "workloads":[{"name","replicas"}], "expect":["availability(writes) >= 95%"],
+ *   "plan":[{"fault":0,"occurrence":1,"at_ns","for_ns","draw":"hex"}]}
+ *
+ * Ops and their data (all times in ns on the run's clock):
+ *   run/schedule    info  {}                                   the schedule's zero: at_ns of the plan counts from here
+ *   run/ready       invoke|ok|fail {"why"}                     waiting for every pod to be ready
+ *   run/loads-end   info  {}                                   no arrival is planned after this
+ *   run/abort       info  {"why"}                              a person or a guard ended it
+ *   run/skip        info  {"why"}                              nothing applicable
+ *   run/end         info  {}                                   last event of a run that was not killed
+ *   self/stall      info  {"from","to"}                        the loop did not turn: chaosd itself stalled
+ *   self/error      info  {"why"}                              tool trouble (disk full): the run is inconclusive
+ *   cluster/pod     info  kind: created|started|exited|ready|unready|frozen|thawed|backoff|failed|removed; target: pod name;
+ *                         {"uid","workload","pid","start_time","node","ip","restarts","code","signal","why"} as far as known
+ *   fault/act       invoke|ok|fail, kind: the fault's kind, target: victim's pod name ("" when none);
+ *                         {"id","fault","occurrence","planned_ns","candidates":[names],"draw":"hex","uid","pid","start_time",
+ *                          "role","role_asked","role_seen","role_data":{},"for_ns","why"}; fail with "why"; phase "info" with
+ *                          kind "skip" when there was no candidate or a guard refused: {"id","fault","occurrence","why","guard"}
+ *   fault/observed  info  {"id","proof"}                       the effect was seen
+ *   fault/revert    invoke|ok|fail {"id","why"}                for kinds that hold; ok when the undoing was seen
+ *   role/now        info  kind: the role's name, target: pod name or ""; {"asked","seen","data":{captured}} on every change
+ *   load/start|end  info  kind: load kind; target: load name
+ *   load/target     info  target: name; {"id"}                 numbers of the samples' target field
+ *   note/...        info                                       anything else, for people */
+#include <jansson.h>
+#include <stdint.h>
+
+enum { HISTORY_SCHEMA = 1 };
+
+enum lane { LANE_FRESH, LANE_REUSED, LANE_EXEC, LANE_TCP, LANE_COUNT };
+extern const char *const lane_names[]; /* NULL-terminated */
+
+enum outcome { OUTCOME_GOOD, OUTCOME_BAD, OUTCOME_UNSENT_CAP, OUTCOME_UNSENT_STALL, OUTCOME_COUNT };
+
+enum reason { /* why bad; 0 for good */
+    REASON_NONE, REASON_TIMEOUT, REASON_REFUSED, REASON_RESET, REASON_UNREACHABLE, REASON_DNS, REASON_TLS,
+    REASON_PROTOCOL, REASON_TOO_BIG, REASON_STATUS, REASON_BODY, REASON_NO_TARGET, REASON_CAP, REASON_STALL, REASON_CANCELLED, REASON_OTHER,
+    REASON_COUNT
+};
+extern const char *const reason_names[];
+
+/* samples.bin: a 64-byte header, then 64-byte little-endian records, one a planned request, in order of completion.
+ * header: "CHAOSD-S", u32 version 1, u32 record size 64, 48 zero bytes. A record that is not whole is cut off by readers. */
+struct sample {
+    int64_t planned_ns, start_ns, end_ns; /* unsent: start = end = planned. Run's clock */
+    uint16_t load;                        /* index into the header's loads */
+    uint8_t lane, outcome, reason, steps; /* steps: how many were done */
+    uint16_t status;                      /* last HTTP status, 0: none */
+    uint16_t target;                      /* number from load/target, 65535: none */
+    uint8_t flags, zero;                  /* bit 0: new connection; bit 1: stale retry; bit 2: sent late (over 5 ms) */
+    uint32_t bytes;
+    uint32_t dns_us, connect_us, tls_us, first_byte_us; /* since start; 0: not reached, or reused */
+    uint32_t zero2;
+};
+_Static_assert(sizeof(struct sample) == 64, "sample records are 64 bytes");
+enum { SAMPLE_NEW_CONNECTION = 1, SAMPLE_STALE_RETRY = 2, SAMPLE_LATE = 4 };
+#define SAMPLE_NO_TARGET 65535

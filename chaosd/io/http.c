@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/http.h"
+
+#include "base/cleanup.h"
+#include "io/http_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum {
+    DEFAULT_MAX_BODY = 1 << 20,
+    MAX_HEADER_BYTES = 256 << 10,
+    KEPT_BYTES = 64 << 10,     /* a pooled buffer over this size is given back */
+    RECEIVE_BYTES = 8 << 10,   /* libcurl's buffer a request under way: thousands may hang at once */
+    NEVER_S = 365 * 86400,
+    DNS_CACHE_S = 1,           /* an address that moves is part of what is measured */
+};
+
+int http_new(struct loop *l, size_t max_reused_connections, struct http **ret, struct error *err) {
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return error_set(err, -ENOMEM, "libcurl did not start");
+    struct http *h = calloc(1, sizeof *h);
+    if (!h) {
+        curl_global_cleanup();
+        return error_set(err, -ENOMEM, "out of memory");
+    }
+    h->loop = l;
+    h->max_reused = max_reused_connections ? max_reused_connections : 1; /* 0 would be libcurl's own default */
+    *ret = h;
+    return 0;
+}
+
+static void op_free(struct http_op *op) {
+    if (!op)
+        return;
+    curl_easy_cleanup(op->easy);
+    curl_slist_free_all(op->headers);
+    buf_free(&op->url);
+    buf_free(&op->header_text);
+    buf_free(&op->out);
+    buf_free(&op->in);
+    free(op);
+}
+
+void http_destroy(struct http *h) {
+    for (struct http_net *n = h->nets, *next; n; n = next) {
+        next = n->next;
+        for (struct http_op *op = n->idle, *after; op; op = after) {
+            after = op->next;
+            op_free(op);
+        }
+        http_net_free(n);
+    }
+    free(h);
+    curl_global_cleanup();
+}
+
+void http_free(struct http *h) {
+    if (!h || h->dying)
+        return;
+    for (struct http_net *n = h->nets; n; n = n->next)
+        while (n->ops)
+            http_cancel(n->ops);
+    h->dying = true;
+    if (h->depth == 0)
+        http_destroy(h);
+}
+
+static size_t on_body(char *data, size_t one, size_t len, void *arg) {
+    (void)one;
+    struct http_op *op = arg;
+    size_t room = op->max_body - op->in.len;
+    buf_add(&op->in, data, len < room ? len : room);
+    op->too_big = len > room;
+    return op->too_big || !buf_ok(&op->in) ? 0 : len;
+}
+
+static size_t on_header(char *data, size_t one, size_t len, void *arg) {
+    (void)data;
+    struct http_op *op = arg;
+    op->header_bytes += one * len;
+    op->endless = op->header_bytes > MAX_HEADER_BYTES;
+    return op->endless ? 0 : one * len;
+}
+
+static int on_sending(void *arg, char *remote, char *local, int remote_port, int local_port) {
+    (void)remote;
+    (void)local;
+    (void)remote_port;
+    (void)local_port;
+    ((struct http_op *)arg)->sent++;
+    return CURL_PREREQFUNC_OK;
+}
+
+/* Options that hold for the handle's life; the first failure counts. */
+static CURLcode set_constant(struct http_op *op) {
+    CURL *e = op->easy;
+    CURLcode c = CURLE_OK;
+#define SET(option, value) c = c ? c : curl_easy_setopt(e, option, value)
+    SET(CURLOPT_PRIVATE, op);
+    SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_ERRORBUFFER, op->detail);
+    SET(CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    SET(CURLOPT_PROXY, ""); /* not the environment's */
+    SET(CURLOPT_FOLLOWLOCATION, 0L);
+    SET(CURLOPT_PATH_AS_IS, 1L);
+    SET(CURLOPT_CONNECTTIMEOUT, (long)NEVER_S); /* the time limit is ours: http_deadline.c */
+    SET(CURLOPT_TCP_NODELAY, 1L);
+    SET(CURLOPT_USERAGENT, "chaosd");
+    SET(CURLOPT_BUFFERSIZE, (long)RECEIVE_BYTES);
+    SET(CURLOPT_DNS_CACHE_TIMEOUT, (long)DNS_CACHE_S);
+    SET(CURLOPT_WRITEFUNCTION, on_body);
+    SET(CURLOPT_WRITEDATA, op);
+    SET(CURLOPT_HEADERFUNCTION, on_header);
+    SET(CURLOPT_HEADERDATA, op);
+    SET(CURLOPT_PREREQFUNCTION, on_sending);
+    SET(CURLOPT_PREREQDATA, op);
+    SET(CURLOPT_OPENSOCKETFUNCTION, http_net_open_socket);
+    SET(CURLOPT_OPENSOCKETDATA, op);
+    SET(CURLOPT_CLOSESOCKETFUNCTION, http_net_close_socket);
+    SET(CURLOPT_CLOSESOCKETDATA, op->net); /* a connection outlives the request that opened it */
+    return c;
+}
+
+static int op_get(struct http_net *n, struct http_op **ret, struct error *err) {
+    struct http_op *op = n->idle;
+    if (op) {
+        n->idle = op->next;
+        op->next = NULL;
+        *ret = op;
+        return 0;
+    }
+    op = calloc(1, sizeof *op);
+    if (!op)
+        return error_set(err, -ENOMEM, "out of memory");
+    op->net = n;
+    op->easy = curl_easy_init();
+    if (!op->easy || set_constant(op) != CURLE_OK) {
+        op_free(op);
+        return error_set(err, -ENOMEM, "libcurl gave no handle");
+    }
+    *ret = op;
+    return 0;
+}
+
+static void op_put(struct http_op *op) {
+    if (op->in.cap > KEPT_BYTES)
+        buf_free(&op->in);
+    if (op->out.cap > KEPT_BYTES)
+        buf_free(&op->out);
+    op->next = op->net->idle;
+    op->net->idle = op;
+}
+
+static bool header_ok(const char *line) { return line[0] != ':' && strchr(line, ':') && !strpbrk(line, "\r\n"); }
+
+static int add_header(struct curl_slist **list, const char *line, struct error *err) {
+    char empty[128];
+    const char *colon = strchr(line, ':'), *value = colon + 1;
+    value += strspn(value, " \t");
+    if (*value == 0 && (size_t)(colon - line) < sizeof empty - 2) { /* libcurl takes "Name:" for "leave it out" */
+        snprintf(empty, sizeof empty, "%.*s;", (int)(colon - line), line);
+        line = empty;
+    }
+    struct curl_slist *longer = curl_slist_append(*list, line);
+    if (!longer)
+        return error_set(err, -ENOMEM, "out of memory");
+    *list = longer;
+    return 0;
+}
+
+static void free_slist(struct curl_slist **l) { curl_slist_free_all(*l); }
+
+static int build_headers(struct http_op *op, const char *const *headers, bool with_body, struct error *err) {
+    cleanup(free_slist) struct curl_slist *list = curl_slist_append(NULL, "Expect:"); /* no waiting for 100-continue */
+    if (!list)
+        return error_set(err, -ENOMEM, "out of memory");
+    bool typed = false;
+    for (; headers && *headers; headers++) {
+        int rc = add_header(&list, *headers, err);
+        if (rc < 0)
+            return rc;
+        typed = typed || strncasecmp(*headers, "Content-Type:", 13) == 0;
+    }
+    if (with_body && !typed && !curl_slist_append(list, "Content-Type:")) /* a form it is not */
+        return error_set(err, -ENOMEM, "out of memory");
+    if (curl_easy_setopt(op->easy, CURLOPT_HTTPHEADER, list) != CURLE_OK)
+        return error_set(err, -ENOMEM, "out of memory");
+    curl_slist_free_all(op->headers);
+    op->headers = take_ptr(list);
+    return 0;
+}
+
+static bool same_headers(const struct http_op *op, const char *const *headers) {
+    const char *p = op->header_text.data, *end = p + op->header_text.len;
+    for (; headers && *headers; headers++) {
+        size_t len = strlen(*headers) + 1;
+        if (!p || (size_t)(end - p) < len || memcmp(p, *headers, len) != 0)
+            return false;
+        p += len;
+    }
+    return p == end;
+}
+
+static int set_headers(struct http_op *op, const char *const *headers, bool with_body, struct error *err) {
+    for (const char *const *h = headers; h && *h; h++)
+        if (!header_ok(*h))
+            return error_set(err, -EINVAL, "not a header, expected \"Name: value\" on one line: \"%.100s\"", *h);
+    if (op->headers && op->with_body == with_body && same_headers(op, headers))
+        return 0;
+    int rc = build_headers(op, headers, with_body, err);
+    if (rc < 0)
+        return rc;
+    buf_clear(&op->header_text);
+    for (; headers && *headers; headers++)
+        buf_add(&op->header_text, *headers, strlen(*headers) + 1);
+    op->with_body = with_body;
+    if (buf_ok(&op->header_text))
+        return 0;
+    buf_free(&op->header_text);
+    return error_set(err, -ENOMEM, "out of memory");
+}
+
+static bool sends_no_body(const struct http_request *r) {
+    return !r->body && (strcmp(r->method, "GET") == 0 || strcmp(r->method, "HEAD") == 0 || strcmp(r->method, "DELETE") == 0 ||
+                        strcmp(r->method, "OPTIONS") == 0);
+}
+
+static CURLcode set_method(struct http_op *op, const struct http_request *r) {
+    CURL *e = op->easy;
+    CURLcode c = CURLE_OK;
+    bool head = strcmp(r->method, "HEAD") == 0, none = sends_no_body(r);
+    if (strcmp(op->method, r->method) != 0 || op->with_body == none) {
+        SET(CURLOPT_CUSTOMREQUEST, NULL);
+        if (none)
+            SET(CURLOPT_HTTPGET, 1L);
+        else
+            SET(CURLOPT_POST, 1L);
+        if (none && head)
+            SET(CURLOPT_NOBODY, 1L);
+        else
+            SET(CURLOPT_CUSTOMREQUEST, r->method);
+        snprintf(op->method, sizeof op->method, "%s", r->method);
+    }
+    if (!none) {
+        SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)op->out.len);
+        SET(CURLOPT_POSTFIELDS, op->out.data);
+    }
+    return c;
+}
+
+static CURLcode set_changed(struct http_op *op, const struct http_request *r) {
+    CURL *e = op->easy;
+    CURLcode c = set_method(op, r);
+    if (r->fresh != op->fresh) {
+        SET(CURLOPT_FRESH_CONNECT, (long)r->fresh);
+        SET(CURLOPT_FORBID_REUSE, (long)r->fresh);
+    }
+    op->fresh = r->fresh;
+    if (r->insecure != op->insecure) {
+        SET(CURLOPT_SSL_VERIFYPEER, (long)!r->insecure);
+        SET(CURLOPT_SSL_VERIFYHOST, r->insecure ? 0L : 2L);
+    }
+    op->insecure = r->insecure;
+    if (!op->url.data || strcmp(op->url.data, r->url) != 0) {
+        buf_clear(&op->url);
+        buf_str(&op->url, r->url);
+        SET(CURLOPT_URL, r->url);
+    }
+#undef SET
+    return buf_ok(&op->url) ? c : CURLE_OUT_OF_MEMORY;
+}
+
+static int op_fill(struct http_op *op, const struct http_request *r, struct error *err) {
+    op->done = r->done;
+    op->arg = r->arg;
+    op->timeout_ns = r->timeout_ns;
+    op->netns_fd = r->netns_fd;
+    op->max_body = r->max_body ? r->max_body : DEFAULT_MAX_BODY;
+    op->header_bytes = 0;
+    op->socket_errno = 0;
+    op->sent = 0;
+    op->too_big = op->endless = op->timed_out = op->telling = false;
+    op->detail[0] = 0;
+    buf_clear(&op->in);
+    buf_clear(&op->out);
+    buf_add(&op->out, r->body ? r->body : "", r->body ? r->body_len : 0);
+    if (!buf_ok(&op->out))
+        return error_set(err, -ENOMEM, "out of memory");
+    CURLcode c = set_changed(op, r);
+    if (c != CURLE_OK)
+        return error_set(err, c == CURLE_OUT_OF_MEMORY ? -ENOMEM : -EINVAL, "libcurl: %s", curl_easy_strerror(c));
+    return set_headers(op, r->headers, !sends_no_body(r), err);
+}
+
+int http_start(struct http *h, const struct http_request *r, struct http_op **ret, struct error *err) {
+    if (!r->method || !r->method[0] || strlen(r->method) >= sizeof((struct http_op *)0)->method || strpbrk(r->method, " \t\r\n"))
+        return error_set(err, -EINVAL, "not an HTTP method: \"%.40s\"", r->method ? r->method : "");
+    if (!r->url || r->timeout_ns <= 0 || r->timeout_ns > INT64_MAX / 2 || !r->done)
+        return error_set(err, -EINVAL, "a request needs a URL, a time limit and somebody to answer to");
+    if (h->dying)
+        return error_set(err, -ECANCELED, "the HTTP client is being closed");
+    struct http_net *n;
+    struct http_op *op = NULL;
+    int rc = http_net_get(h, r->netns_fd, &n, err);
+    if (rc < 0 || (rc = op_get(n, &op, err)) < 0)
+        return rc;
+    if ((rc = op_fill(op, r, err)) < 0) {
+        op_free(op); /* its options are half set */
+        return rc;
+    }
+    if ((rc = http_net_add(op, err)) < 0) {
+        op_put(op);
+        return rc;
+    }
+    if (ret)
+        *ret = op;
+    return 0;
+}
+
+static uint32_t info_us(CURL *e, CURLINFO what) {
+    curl_off_t us = 0;
+    curl_easy_getinfo(e, what, &us);
+    return us < 0 ? 0 : us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+}
+
+static void fill_result(struct http_op *op, CURLcode code, struct http_result *ret) {
+    CURL *e = op->easy;
+    long status = 0, connects = 0, os_errno = 0;
+    curl_easy_getinfo(e, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(e, CURLINFO_NUM_CONNECTS, &connects);
+    if (op->timed_out)
+        snprintf(op->detail, sizeof op->detail, "no whole answer within %.3f ms", (double)op->timeout_ns / (double)NS_PER_MS);
+    if (code != CURLE_OK) {
+        curl_easy_getinfo(e, CURLINFO_OS_ERRNO, &os_errno);
+        if (!op->detail[0])
+            snprintf(op->detail, sizeof op->detail, "%s", curl_easy_strerror(code));
+    }
+    ret->error = http_classify(op, code, os_errno);
+    ret->detail = op->detail;
+    ret->status = (int)status;
+    ret->body = op->in.data ? op->in.data : "";
+    ret->body_len = op->in.len;
+    ret->start_ns = op->start_ns;
+    ret->first_byte_us = info_us(e, CURLINFO_STARTTRANSFER_TIME_T);
+    ret->new_connection = connects > 0;
+    ret->stale_retry = op->sent > 1;
+    if (!ret->new_connection)
+        return; /* libcurl's times of looking up and connecting would be those of finding the connection */
+    ret->dns_us = info_us(e, CURLINFO_NAMELOOKUP_TIME_T);
+    ret->connect_us = info_us(e, CURLINFO_CONNECT_TIME_T);
+    ret->tls_us = info_us(e, CURLINFO_APPCONNECT_TIME_T);
+}
+
+void http_op_ended(struct http_op *op, CURLcode code, int64_t end_ns) {
+    struct http_result r = {.end_ns = end_ns};
+    fill_result(op, code, &r);
+    http_net_remove(op);
+    op->telling = true;
+    op->done(&r, op->arg);
+    op->telling = false;
+    op_put(op);
+}
+
+void http_cancel(struct http_op *op) {
+    if (!op || op->telling)
+        return;
+    http_net_remove(op);
+    op_put(op);
+}

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Sockets opened in another network namespace than the caller's: the calling thread steps in for the one system call and back. */
+#include "base/error.h"
+
+/* A non-blocking, close-on-exec socket; the caller closes it. netns_fd -1: here. -ENOTRECOVERABLE: the thread could not come back
+ * to its own namespace, and nothing it opens from now on is to be trusted. */
+int net_socket(int netns_fd, int domain, int type, int protocol, struct error *err);

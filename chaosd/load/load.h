@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* A load: open loop, arrivals by plan, one sample for each. One file a kind, one row in table.c. */
+#include "history/recorder.h"
+#include "io/loop.h"
+#include "scenario/scenario.h"
+
+#include <stdbool.h>
+
+struct load;
+/* Where requests go: the run resolves selectors to targets and may change them between requests. Borrowed strings. */
+struct load_target {
+    const char *name;                       /* "etcd-1" */
+    uint16_t id;                            /* as in load/target events */
+    const struct template_vars *vars;       /* pod.* */
+};
+
+struct load_context {
+    struct loop *loop;
+    struct recorder *recorder;
+    uint64_t seed;
+    uint16_t index;    /* of the load in the scenario */
+    int netns_fd;      /* of the cluster; -1: here */
+    /* Next target for a selector (NULL vars: fixed URL). -ENOENT: none at present. */
+    int (*resolve)(void *arg, const struct selector *s, bool ready_only, uint64_t turn, struct load_target *ret);
+    void *resolve_arg;
+    const struct template_vars *secrets; /* secret.* */
+    void (*ended)(void *arg);            /* every request answered or given up, after load_stop or the load's own end */
+    void *ended_arg;
+};
+
+struct load_figures { uint64_t planned, good, bad, unsent; uint32_t in_flight; };
+
+struct load_kind {
+    struct kind_row row;
+    int (*check)(const struct load_spec *l, const struct schema_at *at, struct error *err);
+    /* Arms the load; nothing is sent before begin. */
+    int (*new)(const struct load_spec *spec, const struct load_context *ctx, struct load **ret, struct error *err);
+    void (*begin)(struct load *l, int64_t start_mono_ns, int64_t end_mono_ns);
+    void (*stop)(struct load *l); /* no new arrivals; what is under way runs to its deadline, then ended() */
+    void (*figures)(const struct load *l, struct load_figures *ret);
+    /* For the header: {"kind","rate_micro","lanes":[...],"deadline_ns"}; new reference. */
+    json_t *(*describe)(const struct load_spec *spec);
+    void (*free)(struct load *l); /* NULL-safe */
+};
+struct load { const struct load_kind *kind; };
+extern const struct load_kind *const load_kinds[];

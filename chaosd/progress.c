@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "progress.h"
+#include "base/buf.h"
+#include "base/json.h"
+
+#include <string.h>
+
+void progress_print_safe(FILE *f, const char *text) {
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+        fputc((*p < 0x20 && *p != '\n' && *p != '\t') || *p == 0x7f ? '?' : *p, f);
+}
+
+static double ms(const json_t *data, const char *to, const char *from) {
+    return (double)(json_int_or(data, to, 0) - json_int_or(data, from, 0)) / 1e6;
+}
+
+static bool say_act(struct buf *b, const char *phase, const char *kind, const char *target, const json_t *d) {
+    const char *fault = json_str_or(d, "fault", "");
+    if (strcmp(kind, "skip") == 0) {
+        buf_printf(b, "%s #%lld skipped: %s", fault, (long long)json_int_or(d, "occurrence", 0), json_str_or(d, "why", ""));
+    } else if (strcmp(phase, "invoke") == 0) {
+        buf_printf(b, "%s #%lld: %s %s", fault, (long long)json_int_or(d, "occurrence", 0), kind, target);
+        if (json_object_get(d, "for_ns"))
+            buf_printf(b, " for %.3g s", (double)json_int_or(d, "for_ns", 0) / 1e9);
+        const char *role = json_str_or(d, "role", NULL);
+        if (role)
+            buf_printf(b, ", %s by its own answer %.1f ms before", role, ms(d, "at", "role_seen"));
+    } else if (strcmp(phase, "fail") == 0) {
+        buf_printf(b, "%s: %s %s failed: %s", fault, kind, target, json_str_or(d, "why", ""));
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static bool say_role(struct buf *b, const char *kind, const char *target, const json_t *d) {
+    if (*target)
+        buf_printf(b, "%s is %s", kind, target);
+    else
+        buf_printf(b, "%s is nobody", kind);
+    const char *key;
+    json_t *value;
+    char tmp[64];
+    json_object_foreach (json_object_get(d, "data"), key, value) {
+        const char *text = json_text(value, tmp, sizeof tmp);
+        if (text && strlen(text) < 16)
+            buf_printf(b, ", %s %s", key, text);
+    }
+    return true;
+}
+
+static bool say_pod(struct buf *b, const char *kind, const char *target, const json_t *d) {
+    static const char *const told[] = {"exited", "ready", "unready", "frozen", "thawed", "failed", NULL};
+    bool tell = false;
+    for (size_t i = 0; told[i]; i++)
+        tell |= strcmp(kind, told[i]) == 0;
+    if (!tell)
+        return false;
+    buf_printf(b, "%s %s", target, kind);
+    if (json_object_get(d, "signal"))
+        buf_printf(b, " by signal %lld", (long long)json_int_or(d, "signal", 0));
+    else if (json_object_get(d, "code"))
+        buf_printf(b, " with status %lld", (long long)json_int_or(d, "code", 0));
+    const char *why = json_str_or(d, "why", NULL);
+    if (why)
+        buf_printf(b, ": %s", why);
+    return true;
+}
+
+static bool say_run(struct buf *b, const char *op, const char *phase, const json_t *d) {
+    const char *why = json_str_or(d, "why", "");
+    if (strcmp(op, "run/ready") == 0 && strcmp(phase, "invoke") == 0)
+        buf_str(b, "waiting until every pod is ready");
+    else if (strcmp(op, "run/ready") == 0 && strcmp(phase, "fail") == 0)
+        buf_printf(b, "%s", why);
+    else if (strcmp(op, "run/schedule") == 0)
+        buf_str(b, "load and schedule start");
+    else if (strcmp(op, "run/abort") == 0)
+        buf_printf(b, "aborted: %s; reverting", why);
+    else if (strcmp(op, "run/loads-end") == 0)
+        buf_str(b, "load ends");
+    else if (strcmp(op, "self/stall") == 0)
+        buf_printf(b, "chaosd itself stalled for %.0f ms", ms(d, "to", "from"));
+    else
+        return false;
+    return true;
+}
+
+void progress_event(const json_t *e, void *arg) {
+    struct progress *p = arg;
+    if (p->quiet)
+        return;
+    const char *op = json_str_or(e, "op", ""), *phase = json_str_or(e, "phase", ""), *kind = json_str_or(e, "kind", "");
+    const char *target = json_str_or(e, "target", "");
+    const json_t *d = json_object_get(e, "data");
+    long long t = json_int_or(e, "t", 0);
+    struct buf line = {0};
+    bool tell;
+    if (strcmp(op, "run/schedule") == 0) {
+        p->schedule_t = t;
+        p->scheduled = true;
+    }
+    if (strcmp(op, "fault/act") == 0)
+        tell = say_act(&line, phase, kind, target, d);
+    else if (strcmp(op, "role/now") == 0)
+        tell = say_role(&line, kind, target, d);
+    else if (strcmp(op, "cluster/pod") == 0)
+        tell = say_pod(&line, kind, target, d);
+    else
+        tell = say_run(&line, op, phase, d);
+    if (tell && buf_ok(&line)) {
+        if (p->scheduled)
+            fprintf(p->out, "%8.3f  ", (double)(t - p->schedule_t) / 1e9);
+        else
+            fprintf(p->out, "%8s  ", "-");
+        progress_print_safe(p->out, line.data);
+        fputc('\n', p->out);
+        fflush(p->out);
+    }
+    buf_free(&line);
+}

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Phases of a run: start the cluster, wait until every pod is ready, schedule (loads and faults), drain, undo, end. */
+#include "run.h"
+#include "base/buf.h"
+#include "base/fs.h"
+#include "base/units.h"
+#include "base/cleanup.h"
+#include "cluster/local.h"
+#include "run_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/utsname.h>
+
+#define LAG_EVERY_NS (20 * NS_PER_MS)
+#define LAG_STALL_NS (100 * NS_PER_MS)
+
+const char *secret_get(const struct run *r, const char *name) {
+    for (size_t i = 0; i < r->o->secret_count; i++)
+        if (strcmp(r->o->secrets[i].name, name) == 0)
+            return r->o->secrets[i].value;
+    return NULL;
+}
+
+static const char *secret_var(void *arg, const char *name) { return strncmp(name, "secret.", 7) == 0 ? secret_get(arg, name + 7) : NULL; }
+
+static const struct load_kind *load_kind_of(const struct load_spec *l) { return (const struct load_kind *)l->kind.kind; }
+
+/* The header of the history. */
+
+static json_t *header_loads(const struct scenario *s) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < s->loads.count; i++) {
+        const struct load_spec *l = &SCENARIO_LOADS(s)[i];
+        json_t *one = json_pack("{s:s}", "name", l->name);
+        cleanup_json json_t *more = load_kind_of(l)->describe(l);
+        json_object_update(one, more);
+        json_object_set_new(one, "goods", json_integer(l->window->goods));
+        json_object_set_new(one, "over_ns", json_integer(l->window->over_ns));
+        json_array_append_new(list, one);
+    }
+    return list;
+}
+
+static json_t *header_faults(const struct scenario *s) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < s->faults.count; i++) {
+        const struct fault_kind *k = (const struct fault_kind *)SCENARIO_FAULTS(s)[i].kind.kind;
+        json_array_append_new(list, json_pack("{s:s,s:s,s:b}", "name", SCENARIO_FAULTS(s)[i].name, "kind", k->row.name, "holds", k->holds));
+    }
+    return list;
+}
+
+static json_t *header_plan(const struct plan *p) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < p->count; i++) {
+        char draw[20];
+        snprintf(draw, sizeof draw, "%016" PRIx64, p->acts[i].draw);
+        json_array_append_new(list, json_pack("{s:I,s:i,s:I,s:I,s:s}", "fault", (json_int_t)p->acts[i].fault, "occurrence",
+                                              (int)p->acts[i].occurrence, "at_ns", (json_int_t)p->acts[i].at_ns, "for_ns",
+                                              (json_int_t)p->acts[i].for_ns, "draw", draw));
+    }
+    return list;
+}
+
+static json_t *header_workloads(const struct scenario *s) {
+    json_t *list = json_array();
+    const struct local_config *local = s->cluster.kind == &cluster_local.row ? s->cluster.params : NULL;
+    for (size_t i = 0; local && i < local->workloads.count; i++) {
+        const struct workload *w = &((const struct workload *)local->workloads.items)[i];
+        json_array_append_new(list, json_pack("{s:s,s:I}", "name", w->name, "replicas", (json_int_t)w->replicas));
+    }
+    return list;
+}
+
+static json_t *make_header(const struct run_options *o, const char *yaml) {
+    struct utsname u;
+    char digest[40];
+    uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a: tells scenarios apart, promises no more */
+    for (const char *p = yaml; *p; p++)
+        h = (h ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
+    snprintf(digest, sizeof digest, "fnv1a64:%016" PRIx64, h);
+    uname(&u);
+    json_t *expect = json_array();
+    for (size_t i = 0; i < o->scenario->expect.count; i++)
+        json_array_append_new(expect, json_string(o->scenario->expect.items[i]));
+    return json_pack("{s:s,s:s,s:I,s:s,s:{s:s,s:s},s:s,s:I,s:I,s:o,s:o,s:o,s:o,s:o}", "run", o->name, "scenario", o->scenario->name, "seed",
+                     (json_int_t)o->plan->seed, "version", CHAOSD_VERSION, "host", "kernel", u.release, "machine", u.machine, "digest", digest,
+                     "duration_ns", (json_int_t)o->scenario->duration_ns, "settle_ns", (json_int_t)o->scenario->settle_ns, "loads",
+                     header_loads(o->scenario), "faults", header_faults(o->scenario), "workloads", header_workloads(o->scenario), "expect",
+                     expect, "plan", header_plan(o->plan));
+}
+
+/* Phases. */
+
+static void begin_draining(struct run *r) {
+    r->phase = PHASE_DRAINING;
+    timer_stop(r->act_timer);
+    acts_revert_all(r, "the run ends");
+    for (size_t i = 0; i < r->s->loads.count; i++)
+        r->loads[i]->kind->stop(r->loads[i]);
+    recorder_event(r->rec, "run", "run/loads-end", "info", NULL, NULL, NULL);
+    run_step(r);
+}
+
+static void abort_run(struct run *r, const char *why) {
+    if (r->phase >= PHASE_DRAINING)
+        return;
+    r->out->aborted = true;
+    recorder_event(r->rec, "run", "run/abort", "info", NULL, NULL, json_pack("{s:s}", "why", why));
+    if (r->phase == PHASE_RUNNING)
+        begin_draining(r);
+    else
+        r->phase = PHASE_DONE;
+    run_step(r);
+}
+
+static void begin_schedule(struct run *r) {
+    recorder_event(r->rec, "run", "run/ready", "ok", NULL, NULL, NULL);
+    r->phase = PHASE_RUNNING;
+    r->schedule_mono = loop_now();
+    recorder_event_at(r->rec, recorder_from_monotonic(r->rec, r->schedule_mono), "run", "run/schedule", "info", NULL, NULL, NULL);
+    int64_t end = r->schedule_mono + r->s->duration_ns;
+    for (size_t i = 0; i < r->s->loads.count; i++) {
+        const struct load_spec *l = &SCENARIO_LOADS(r->s)[i];
+        int64_t from = r->schedule_mono + l->start_ns;
+        int64_t to = l->for_ns && from + l->for_ns < end ? from + l->for_ns : end;
+        recorder_event(r->rec, "load", "load/start", "info", load_kind_of(l)->row.name, l->name, NULL);
+        r->loads[i]->kind->begin(r->loads[i], from, to);
+    }
+    timer_at(r->phase_timer, end);
+    r->lag_due = loop_now() + LAG_EVERY_NS;
+    timer_at(r->lag_timer, r->lag_due);
+    acts_due(r);
+}
+
+void run_step(struct run *r) {
+    if (r->phase == PHASE_WAITING && pods_all_ready(r, NULL))
+        begin_schedule(r);
+    if (r->phase == PHASE_DRAINING && acts_idle(r) && (r->loads_running == 0 || r->interrupts > 1))
+        r->phase = PHASE_DONE;
+    if (r->phase == PHASE_DONE)
+        loop_stop(r->loop);
+}
+
+static void never_ready(struct run *r) {
+    cleanup_buf struct buf waiting = {0};
+    char limit[32];
+    pods_all_ready(r, &waiting);
+    format_duration(r->s->ready_timeout_ns, limit, sizeof limit);
+    r->out->never_ready = true;
+    error_set(&r->out->trouble, 0, "not ready within %s: %s", limit, waiting.data ? waiting.data : "");
+    recorder_event(r->rec, "run", "run/ready", "fail", NULL, NULL, json_pack("{s:s}", "why", r->out->trouble.text));
+    r->phase = PHASE_DONE;
+    run_step(r);
+}
+
+static void on_phase_timer(void *arg) {
+    struct run *r = arg;
+    if (r->phase == PHASE_WAITING)
+        never_ready(r);
+    else if (r->phase == PHASE_RUNNING)
+        begin_draining(r);
+}
+
+static void on_act_timer(void *arg) { acts_due(arg); }
+
+/* Self-watch: a timer that comes late says that the loop did not turn. It also notices a recorder that can no longer write. */
+static void on_lag_timer(void *arg) {
+    struct run *r = arg;
+    int64_t now = loop_now();
+    if (now - r->lag_due > LAG_STALL_NS)
+        recorder_event(r->rec, "self", "self/stall", "info", NULL, NULL,
+                       json_pack("{s:I,s:I}", "from", (json_int_t)recorder_from_monotonic(r->rec, r->lag_due), "to",
+                                 (json_int_t)recorder_from_monotonic(r->rec, now)));
+    recorder_flush(r->rec, NULL);
+    if (!r->out->tool_trouble && recorder_error(r->rec, &r->out->trouble) < 0) {
+        r->out->tool_trouble = true;
+        abort_run(r, "the history can no longer be written");
+    }
+    r->lag_due = now + LAG_EVERY_NS;
+    timer_at(r->lag_timer, r->lag_due);
+}
+
+static void on_signal(int events, void *arg) {
+    (void)events;
+    struct run *r = arg;
+    struct signalfd_siginfo info;
+    if (read(r->signal_fd, &info, sizeof info) != sizeof info)
+        return;
+    char why[64];
+    snprintf(why, sizeof why, "SIG%s", sigabbrev_np((int)info.ssi_signo));
+    r->interrupts++;
+    abort_run(r, why);
+    run_step(r);
+}
+
+static void on_cluster_event(enum cluster_event e, const struct pod *p, json_t *data, void *arg) {
+    struct run *r = arg;
+    pods_event(r, e, p, data);
+    acts_event(r, e, p);
+    if (r->phase == PHASE_WAITING && e == CL_POD_READY)
+        run_step(r);
+    else if (r->phase == PHASE_DRAINING)
+        run_step(r);
+}
+
+static void on_load_ended(void *arg) {
+    struct run *r = arg;
+    r->loads_running--;
+    run_step(r);
+}
+
+/* Start and end. */
+
+static int make_loads(struct run *r, struct error *err) {
+    r->secrets = (struct template_vars){secret_var, r};
+    r->loads = calloc(r->s->loads.count + 1, sizeof *r->loads);
+    if (!r->loads)
+        return error_set(err, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < r->s->loads.count; i++) {
+        const struct load_spec *l = &SCENARIO_LOADS(r->s)[i];
+        struct load_context ctx = {
+            .loop = r->loop, .recorder = r->rec, .seed = r->o->plan->seed, .index = (uint16_t)i,
+            .netns_fd = r->cluster ? r->cluster->kind->netns(r->cluster) : -1,
+            .resolve = pods_resolve, .resolve_arg = r, .secrets = &r->secrets,
+            .ended = on_load_ended, .ended_arg = r,
+        };
+        int rc = load_kind_of(l)->new(l, &ctx, &r->loads[i], err);
+        if (rc < 0)
+            return error_wrap(err, rc, "load %s", l->name);
+        r->loads_running++;
+    }
+    return 0;
+}
+
+static int start_cluster(struct run *r, struct error *err) {
+    if (!r->s->cluster.kind)
+        return 0;
+    const struct cluster_kind *k = (const struct cluster_kind *)r->s->cluster.kind;
+    char logs[4096], id[9];
+    snprintf(logs, sizeof logs, "%s/logs", r->o->dir);
+    int rc = fs_mkdirs(logs, err);
+    if (rc < 0)
+        return rc;
+    snprintf(id, sizeof id, "%x", (unsigned)getpid() & 0xffffff);
+    struct cluster_options co = {.loop = r->loop, .scenario = r->s, .journal = r->journal, .run = id, .log_dir = logs, .event = on_cluster_event, .arg = r};
+    return k->start(&r->s->cluster, &co, &r->cluster, err);
+}
+
+static int catch_signals(struct run *r, sigset_t *saved, struct error *err) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, saved);
+    r->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (r->signal_fd < 0)
+        return error_errno(err, "signalfd");
+    return watch_new(r->loop, r->signal_fd, WATCH_READ, on_signal, r, &r->signal_watch, err);
+}
+
+static int set_up(struct run *r, sigset_t *saved, struct error *err) {
+    char path[4096];
+    cleanup_free char *yaml = doc_to_yaml(r->s->doc);
+    cleanup_json json_t *header = yaml ? make_header(r->o, yaml) : NULL;
+    r->roles = calloc(r->s->roles.count + 1, sizeof *r->roles);
+    if (!header || !r->roles)
+        return error_set(err, -ENOMEM, "out of memory");
+    snprintf(path, sizeof path, "%s/scenario.yaml", r->o->dir);
+    int rc = fs_write(path, yaml, strlen(yaml), err);
+    if (rc < 0 || (rc = loop_new(&r->loop, err)) < 0 || (rc = catch_signals(r, saved, err)) < 0 || (rc = http_new(r->loop, 256, &r->http, err)) < 0 ||
+        (rc = timer_new(r->loop, on_phase_timer, r, &r->phase_timer, err)) < 0 ||
+        (rc = timer_new(r->loop, on_act_timer, r, &r->act_timer, err)) < 0 ||
+        (rc = timer_new(r->loop, on_lag_timer, r, &r->lag_timer, err)) < 0 || (rc = journal_open(r->o->name, &r->journal, err)) < 0 ||
+        (rc = recorder_open(&r->rec, r->o->dir, header, &clock_monotonic, err)) < 0)
+        return rc;
+    if (r->o->event)
+        recorder_listen(r->rec, r->o->event, r->o->arg);
+    r->phase = PHASE_STARTING;
+    rc = start_cluster(r, err);
+    return rc < 0 ? rc : make_loads(r, err);
+}
+
+static void wait_and_run(struct run *r) {
+    r->phase = PHASE_WAITING;
+    recorder_event(r->rec, "run", "run/ready", "invoke", NULL, NULL, NULL);
+    timer_after(r->phase_timer, r->s->ready_timeout_ns);
+    run_step(r);
+    if (r->phase != PHASE_DONE)
+        loop_run(r->loop);
+    timer_stop(r->lag_timer);
+}
+
+/* Everything is undone before anything is judged; what could not be stays in the journal for `chaosd revert`. */
+static int tear_down(struct run *r, const sigset_t *saved, bool ran) {
+    struct error err;
+    for (size_t i = 0; r->loads && i < r->s->loads.count; i++)
+        if (r->loads[i])
+            r->loads[i]->kind->free(r->loads[i]);
+    free(r->loads);
+    acts_free(r);
+    if (r->cluster && r->cluster->kind->stop(r->cluster, &err) < 0) {
+        r->out->left = true;
+        r->out->trouble = err;
+    }
+    r->cluster = NULL;
+    pods_free(r);
+    http_free(r->http);
+    if (r->rec && ran) {
+        if (r->out->left)
+            recorder_event(r->rec, "self", "self/error", "info", NULL, NULL, json_pack("{s:s}", "why", r->out->trouble.text));
+        recorder_event(r->rec, "run", "run/end", "info", NULL, NULL, NULL);
+    }
+    if (r->rec && recorder_close(r->rec, &err) < 0 && !r->out->tool_trouble) {
+        r->out->tool_trouble = true;
+        r->out->trouble = err;
+    }
+    if (r->journal && !journal_clean(r->journal))
+        r->out->left = true;
+    int rc = journal_close(r->journal, &err);
+    timer_free(r->phase_timer);
+    timer_free(r->act_timer);
+    timer_free(r->lag_timer);
+    watch_free(r->signal_watch);
+    if (r->signal_fd >= 0)
+        close(r->signal_fd);
+    loop_free(r->loop);
+    sigprocmask(SIG_SETMASK, saved, NULL);
+    return rc;
+}
+
+int run_execute(const struct run_options *o, struct run_outcome *ret, struct error *err) {
+    struct run r = {.o = o, .s = o->scenario, .out = ret, .signal_fd = -1};
+    sigset_t saved;
+    sigprocmask(SIG_BLOCK, NULL, &saved);
+    *ret = (struct run_outcome){0};
+    int rc = set_up(&r, &saved, err);
+    if (rc == 0)
+        wait_and_run(&r);
+    tear_down(&r, &saved, rc == 0);
+    return rc;
+}

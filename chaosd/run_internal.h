@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* State shared by the parts of the interpreter: run.c (phases), run_pods.c (what is known of pods: readiness, roles, targets),
+ * run_acts.c (faults). Nobody else includes this. */
+#include "cluster/cluster.h"
+#include "cluster/reaper.h"
+#include "fault/fault.h"
+#include "history/recorder.h"
+#include "io/http.h"
+#include "load/load.h"
+#include "probe/probe.h"
+#include "run.h"
+
+enum phase { PHASE_STARTING, PHASE_WAITING, PHASE_RUNNING, PHASE_DRAINING, PHASE_DONE };
+
+/* A pod as the interpreter follows it; made at the first sight of its uid, kept to the end. */
+struct follow {
+    struct run *run;
+    char *uid, *name;
+    struct template_vars vars; /* pod.*, secret.* of this pod; valid as long as the run */
+    int target_id;             /* -1: no load has asked for it yet */
+    struct poller *pollers;    /* readiness and roles, a list */
+    struct follow *next;
+};
+
+/* Asks one question again and again. */
+struct poller {
+    struct poller *next;
+    struct follow *pod;
+    const struct ready_spec *ready; /* readiness ... */
+    const struct role *role;        /* ... or role */
+    size_t role_index;
+    struct timer *timer;
+    struct probe_op *op;
+    int64_t failures;
+    bool holds;
+};
+
+struct role_state { /* who has the role, as last seen */
+    char *holder_uid;
+    json_t *data;
+};
+
+enum act_state { ACT_CONFIRMING, ACT_INJECTED, ACT_REVERTING, ACT_OVER };
+
+/* One victim of one planned act. */
+struct act {
+    struct act *next;
+    struct run *run;
+    int64_t id;
+    const struct plan_act *planned;
+    const struct fault_spec *spec;
+    const struct fault_kind *kind;
+    char *uid, *target;
+    json_t *data; /* of the invoke event, as it grows */
+    enum act_state state;
+    bool observed;
+    int64_t journal_id, reaper_journal_id; /* -1: none */
+    struct reaper *reaper;
+    struct timer *timer;
+    struct probe_op *op;
+    size_t victims_left; /* role confirmation: tries left */
+    int64_t injected_ns;
+};
+
+struct run {
+    const struct run_options *o;
+    const struct scenario *s;
+    struct run_outcome *out;
+    enum phase phase;
+    struct loop *loop;
+    struct http *http;
+    struct recorder *rec;
+    struct journal *journal;
+    struct cluster *cluster; /* NULL: none */
+    struct load **loads;
+    size_t loads_running;
+    struct follow *pods;
+    struct role_state *roles;
+    struct act *acts;
+    size_t next_act;
+    int64_t act_seq;
+    int next_target_id;
+    unsigned generation; /* of the pod list: selections are cached by it */
+    struct selection *selections;
+    struct template_vars secrets; /* secret.* */
+    int64_t schedule_mono, quick_until; /* roles are asked quickly until then */
+    struct timer *phase_timer, *act_timer, *lag_timer;
+    int64_t lag_due;
+    int signal_fd;
+    struct watch *signal_watch;
+    int interrupts;
+};
+
+/* run_pods.c */
+void pods_event(struct run *r, enum cluster_event e, const struct pod *p, json_t *data);
+bool pods_all_ready(struct run *r, struct buf *waiting);
+void pods_hurry_roles(struct run *r); /* ask roles quickly for a while, to time a change */
+bool pods_hold_role(struct run *r, const char *uid, const char *role);
+struct follow *pods_find(struct run *r, const char *uid);
+int pods_resolve(void *run, const struct selector *s, bool ready_only, uint64_t turn, struct load_target *ret);
+size_t pods_candidates(struct run *r, const struct selector *s, struct candidate *list, size_t max);
+void pods_free(struct run *r);
+const struct role *run_role(const struct run *r, const char *name, size_t *ret_index);
+
+/* run_acts.c */
+void acts_due(struct run *r); /* carries out what is due and arms the timer for the next */
+void acts_event(struct run *r, enum cluster_event e, const struct pod *p);
+void acts_revert_all(struct run *r, const char *why);
+bool acts_idle(const struct run *r); /* nothing held, nothing being decided */
+void acts_free(struct run *r);
+bool acts_busy(const struct run *r, const char *uid);
+
+/* run.c */
+void run_step(struct run *r); /* something changed: see whether the phase is over */
+const char *secret_get(const struct run *r, const char *name);
+enum { MAX_PODS = 1024 };

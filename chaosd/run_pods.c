@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the interpreter knows of pods: readiness and roles by polling, targets for loads, candidates for faults. */
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "cluster/local.h"
+#include "run_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* A frozen or dead answerer must not hide the next one for long, so each pod is asked on its own. */
+#define QUICK_NS (25 * NS_PER_MS)
+#define QUICK_FOR_NS (15 * NS_PER_S)
+#define BOOT_NS (50 * NS_PER_MS) /* between readiness questions to a pod that is not ready yet */
+
+struct selection { /* a load's selector resolved, until the pod list changes */
+    struct selection *next;
+    const struct selector *selector;
+    bool ready_only;
+    unsigned generation;
+    size_t count;
+    struct follow *pods[MAX_PODS];
+};
+
+static const char *follow_var(void *arg, const char *name) {
+    struct follow *f = arg;
+    if (strncmp(name, "secret.", 7) == 0)
+        return secret_get(f->run, name + 7);
+    const struct pod *p = f->run->cluster->kind->pod(f->run->cluster, f->uid);
+    return p ? pod_var(p, name) : NULL;
+}
+
+struct follow *pods_find(struct run *r, const char *uid) {
+    for (struct follow *f = r->pods; f; f = f->next)
+        if (strcmp(f->uid, uid) == 0)
+            return f;
+    return NULL;
+}
+
+const struct role *run_role(const struct run *r, const char *name, size_t *ret_index) {
+    for (size_t i = 0; i < r->s->roles.count; i++)
+        if (strcmp(SCENARIO_ROLES(r->s)[i].name, name) == 0) {
+            *ret_index = i;
+            return &SCENARIO_ROLES(r->s)[i];
+        }
+    return NULL;
+}
+
+static struct candidate as_candidate(const struct pod *p) {
+    return (struct candidate){.uid = p->uid, .name = p->name, .namespace = p->namespace, .node = p->node, .phase = pod_phase_names[p->phase],
+                              .labels = p->labels, .annotations = p->annotations, .tag = p};
+}
+
+size_t pods_candidates(struct run *r, const struct selector *s, struct candidate *list, size_t max) {
+    if (!r->cluster)
+        return 0;
+    const struct pod *pods[MAX_PODS];
+    size_t n = r->cluster->kind->pods(r->cluster, pods, max < MAX_PODS ? max : MAX_PODS);
+    for (size_t i = 0; i < n; i++)
+        list[i] = as_candidate(pods[i]);
+    return selector_filter(s, list, n);
+}
+
+/* Roles. */
+
+static void role_now(struct run *r, const struct role *role, size_t index, const char *uid, const char *name, const json_t *captured, int64_t asked,
+                     int64_t seen) {
+    struct role_state *st = &r->roles[index];
+    bool same_holder = (!uid && !st->holder_uid) || (uid && st->holder_uid && strcmp(uid, st->holder_uid) == 0);
+    if (same_holder && (!uid || json_equal(st->data, captured)))
+        return;
+    free(st->holder_uid);
+    st->holder_uid = uid ? strdup(uid) : NULL;
+    json_decref(st->data);
+    st->data = uid ? json_deep_copy(captured) : NULL;
+    recorder_event(r->rec, "probe", "role/now", "info", role->name, uid ? name : "",
+                   json_pack("{s:I,s:I,s:O?}", "asked", (json_int_t)recorder_from_monotonic(r->rec, asked), "seen",
+                             (json_int_t)recorder_from_monotonic(r->rec, seen), "data", st->data));
+}
+
+static void role_answer(struct poller *p, const char *why, const json_t *captured, int64_t asked, int64_t seen) {
+    struct run *r = p->pod->run;
+    p->holds = why == NULL;
+    const char *holder = r->roles[p->role_index].holder_uid;
+    if (p->holds)
+        role_now(r, p->role, p->role_index, p->pod->uid, p->pod->name, captured, asked, seen);
+    else if (holder && strcmp(holder, p->pod->uid) == 0)
+        role_now(r, p->role, p->role_index, NULL, NULL, NULL, asked, seen);
+}
+
+bool pods_hold_role(struct run *r, const char *uid, const char *role) {
+    struct follow *f = pods_find(r, uid);
+    for (struct poller *p = f ? f->pollers : NULL; p; p = p->next)
+        if (p->role && strcmp(p->role->name, role) == 0)
+            return p->holds;
+    return false;
+}
+
+void pods_hurry_roles(struct run *r) {
+    r->quick_until = loop_now() + QUICK_FOR_NS;
+    for (struct follow *f = r->pods; f; f = f->next)
+        for (struct poller *p = f->pollers; p; p = p->next)
+            if (p->role && !p->op)
+                timer_after(p->timer, 0);
+}
+
+/* Polling. */
+
+static void ready_answer(struct poller *p, const char *why) {
+    struct run *r = p->pod->run;
+    const struct pod *pod = r->cluster->kind->pod(r->cluster, p->pod->uid);
+    p->failures = why ? p->failures + 1 : 0;
+    if (!why && pod && !pod->ready)
+        r->cluster->kind->set_ready(r->cluster, p->pod->uid, true, NULL);
+    else if (why && pod && pod->ready && p->failures >= p->ready->failures)
+        r->cluster->kind->set_ready(r->cluster, p->pod->uid, false, why);
+}
+
+static int64_t poll_interval(const struct poller *p) {
+    struct run *r = p->pod->run;
+    if (p->ready) {
+        const struct pod *pod = r->cluster->kind->pod(r->cluster, p->pod->uid);
+        return pod && !pod->ready && p->ready->interval_ns > BOOT_NS ? BOOT_NS : p->ready->interval_ns;
+    }
+    return loop_now() < r->quick_until && p->role->interval_ns > QUICK_NS ? QUICK_NS : p->role->interval_ns;
+}
+
+static void on_answer(const char *why, const json_t *captured, int64_t asked, int64_t seen, void *arg) {
+    struct poller *p = arg;
+    p->op = NULL;
+    if (p->ready)
+        ready_answer(p, why);
+    else
+        role_answer(p, why, captured, asked, seen);
+    timer_at(p->timer, asked + poll_interval(p));
+}
+
+static void on_poll(void *arg) {
+    struct poller *p = arg;
+    struct run *r = p->pod->run;
+    const struct pod *pod = r->cluster->kind->pod(r->cluster, p->pod->uid);
+    if (!pod || pod->phase != POD_RUNNING || p->op || r->phase == PHASE_DONE)
+        return;
+    struct probe_context ctx = {
+        .loop = r->loop, .http = r->http, .netns_fd = r->cluster->kind->netns(r->cluster), .vars = &p->pod->vars, .done = on_answer, .arg = p,
+        .timeout_ns = p->ready ? p->ready->timeout_ns : p->role->timeout_ns,
+    };
+    struct error err;
+    int rc;
+    if (p->ready)
+        rc = ((const struct probe_kind *)p->ready->kind.kind)->start(p->ready->kind.params, &ctx, &p->op, &err);
+    else
+        rc = probe_http_start(p->role->http, &ctx, &p->op, &err);
+    if (rc < 0) {
+        p->op = NULL;
+        int64_t now = loop_now();
+        on_answer(err.text, NULL, now, now, p);
+    }
+}
+
+static struct poller *add_poller(struct follow *f) {
+    struct poller *p = calloc(1, sizeof *p);
+    if (!p || timer_new(f->run->loop, on_poll, p, &p->timer, NULL) < 0) {
+        free(p);
+        return NULL;
+    }
+    p->pod = f;
+    p->next = f->pollers;
+    f->pollers = p;
+    return p;
+}
+
+static struct follow *follow(struct run *r, const struct pod *pod) {
+    struct follow *f = calloc(1, sizeof *f);
+    if (!f)
+        return NULL;
+    f->run = r;
+    f->uid = strdup(pod->uid);
+    f->name = strdup(pod->name);
+    f->vars = (struct template_vars){follow_var, f};
+    f->target_id = -1;
+    f->next = r->pods;
+    r->pods = f;
+    const struct workload *w = pod->spec;
+    struct poller *p;
+    if (w && w->ready && (p = add_poller(f)))
+        p->ready = w->ready;
+    struct candidate c = as_candidate(pod);
+    for (size_t i = 0; i < r->s->roles.count; i++)
+        if (selector_matches(SCENARIO_ROLES(r->s)[i].of, &c) && (p = add_poller(f))) {
+            p->role = &SCENARIO_ROLES(r->s)[i];
+            p->role_index = i;
+        }
+    return f;
+}
+
+static void pod_gone(struct follow *f) {
+    for (struct poller *p = f->pollers; p; p = p->next) {
+        timer_stop(p->timer);
+        probe_cancel(p->op);
+        p->op = NULL;
+        p->failures = 0;
+        int64_t now = loop_now();
+        if (p->role)
+            role_answer(p, "the pod ended", NULL, now, now);
+    }
+}
+
+void pods_event(struct run *r, enum cluster_event e, const struct pod *pod, json_t *data) {
+    struct follow *f = pods_find(r, pod->uid);
+    if (!f && !(f = follow(r, pod))) {
+        json_decref(data);
+        return;
+    }
+    recorder_event(r->rec, "cluster", "cluster/pod", "info", cluster_event_names[e], pod->name, data);
+    r->generation++;
+    if (e == CL_POD_STARTED)
+        for (struct poller *p = f->pollers; p; p = p->next)
+            timer_after(p->timer, 0);
+    if (e == CL_POD_EXITED)
+        pod_gone(f);
+}
+
+bool pods_all_ready(struct run *r, struct buf *waiting) {
+    if (!r->cluster)
+        return true;
+    const struct pod *pods[MAX_PODS];
+    size_t n = r->cluster->kind->pods(r->cluster, pods, MAX_PODS);
+    bool all = true;
+    for (size_t i = 0; i < n; i++)
+        if (!pods[i]->ready) {
+            if (waiting)
+                buf_printf(waiting, "%s%s (%s, %u restarts)", all ? "" : ", ", pods[i]->name, pod_phase_names[pods[i]->phase], pods[i]->restarts);
+            all = false;
+        }
+    return all;
+}
+
+/* Targets of loads. */
+
+static struct selection *select_pods(struct run *r, const struct selector *s, bool ready_only) {
+    struct selection *sel = r->selections;
+    while (sel && (sel->selector != s || sel->ready_only != ready_only))
+        sel = sel->next;
+    if (!sel) {
+        sel = calloc(1, sizeof *sel);
+        if (!sel)
+            return NULL;
+        *sel = (struct selection){.next = r->selections, .selector = s, .ready_only = ready_only, .generation = r->generation - 1};
+        r->selections = sel;
+    }
+    if (sel->generation == r->generation)
+        return sel;
+    struct candidate list[MAX_PODS];
+    size_t n = pods_candidates(r, s, list, MAX_PODS);
+    sel->count = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct pod *p = list[i].tag;
+        struct follow *f = !ready_only || p->ready ? pods_find(r, p->uid) : NULL;
+        if (f)
+            sel->pods[sel->count++] = f;
+    }
+    sel->generation = r->generation;
+    return sel;
+}
+
+int pods_resolve(void *arg, const struct selector *s, bool ready_only, uint64_t turn, struct load_target *ret) {
+    struct run *r = arg;
+    struct selection *sel = select_pods(r, s, ready_only);
+    if (!sel)
+        return -ENOMEM;
+    if (sel->count == 0)
+        return -ENOENT;
+    struct follow *f = sel->pods[turn % sel->count];
+    if (f->target_id < 0) {
+        f->target_id = r->next_target_id++;
+        recorder_event(r->rec, "load", "load/target", "info", NULL, f->name, json_pack("{s:i}", "id", f->target_id));
+    }
+    *ret = (struct load_target){.name = f->name, .id = (uint16_t)f->target_id, .vars = &f->vars};
+    return 0;
+}
+
+void pods_free(struct run *r) {
+    while (r->pods) {
+        struct follow *f = r->pods;
+        r->pods = f->next;
+        while (f->pollers) {
+            struct poller *p = f->pollers;
+            f->pollers = p->next;
+            probe_cancel(p->op);
+            timer_free(p->timer);
+            free(p);
+        }
+        free(f->uid);
+        free(f->name);
+        free(f);
+    }
+    while (r->selections) {
+        struct selection *sel = r->selections;
+        r->selections = sel->next;
+        free(sel);
+    }
+    for (size_t i = 0; r->roles && i < r->s->roles.count; i++) {
+        free(r->roles[i].holder_uid);
+        json_decref(r->roles[i].data);
+    }
+    free(r->roles);
+}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/units.h"
+#include "check/expect.h"
+#include "scenario/refs.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define BAD(s, path, err, ...) doc_error((s)->doc, path, 0, err, -EINVAL, __VA_ARGS__)
+
+static const char *name_at(const struct list *list, size_t stride, size_t i) {
+    return *(const char *const *)((const char *)list->items + i * stride); /* loads, faults and roles begin with their name */
+}
+
+static bool has_name(const struct list *list, size_t stride, const char *name) {
+    for (size_t i = 0; i < list->count; i++)
+        if (!strcmp(name_at(list, stride, i), name))
+            return true;
+    return false;
+}
+
+/* "; did you mean ..." or the names there are: for a reference that leads nowhere. */
+static void suggest(const struct list *list, size_t stride, const char *word, char *out, size_t size) {
+    const char **names = calloc(list->count + 1, sizeof *names);
+    cleanup_buf struct buf all = {0};
+    for (size_t i = 0; i < list->count; i++) {
+        buf_printf(&all, "%s%s", i ? ", " : "", name_at(list, stride, i));
+        if (names)
+            names[i] = name_at(list, stride, i);
+    }
+    const char *meant = names ? did_you_mean(word, names) : NULL;
+    if (meant)
+        snprintf(out, size, ", did you mean \"%s\"?", meant);
+    else
+        snprintf(out, size, "; declared: %.160s", buf_ok(&all) && list->count ? all.data : "none");
+    free(names);
+}
+
+static int check_unique(const struct scenario *s, const struct list *list, size_t stride, const char *what, const char *key,
+                        struct error *err) {
+    char path[64];
+    for (size_t i = 0; i < list->count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (!strcmp(name_at(list, stride, i), name_at(list, stride, k))) {
+                snprintf(path, sizeof path, "/%s/%zu/name", key, i);
+                return BAD(s, path, err, "there is already a %s named \"%s\"", what, name_at(list, stride, i));
+            }
+    return 0;
+}
+
+/* --- selectors, wherever the shapes say there is one --- */
+
+static int check_selector(const struct scenario *s, const struct selector *sel, const char *path, bool roles_allowed, struct error *err) {
+    char at[600], hint[256];
+    if (!s->cluster.kind)
+        return BAD(s, path, err, "a selector needs a cluster: to select from");
+    if (!sel->role)
+        return 0;
+    snprintf(at, sizeof at, "%s/role", path);
+    if (!roles_allowed)
+        return BAD(s, at, err, "a role cannot be selected by a role");
+    if (has_name(&s->roles, sizeof(struct role), sel->role))
+        return 0;
+    suggest(&s->roles, sizeof(struct role), sel->role, hint, sizeof hint);
+    return BAD(s, at, err, "role \"%s\" is not declared%s", sel->role, hint);
+}
+
+static int walk_shape(const struct scenario *s, const struct shape *shape, const void *value, struct buf *path, struct error *err);
+
+static int walk_list(const struct scenario *s, const struct field *f, const struct list *list, struct buf *path, struct error *err) {
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < list->count; i++) {
+        const char *item = (const char *)list->items + i * f->shape->size;
+        size_t before = path->len;
+        if (f->type == F_MAP)
+            pointer_add(path, *(const char *const *)item);
+        else
+            buf_printf(path, "/%zu", i);
+        r = walk_shape(s, f->shape, item, path, err);
+        path->len = before;
+    }
+    return r;
+}
+
+static int walk_kind(const struct scenario *s, const struct kind_value *v, struct error *err) {
+    if (!v->kind || !v->kind->shape || !v->params)
+        return 0;
+    cleanup_buf struct buf path = {0};
+    buf_str(&path, v->path);
+    return walk_shape(s, v->kind->shape, v->params, &path, err);
+}
+
+/* Decoded values beside their rows, so that data that merely looks like a selector is left alone. */
+static int walk_shape(const struct scenario *s, const struct shape *shape, const void *value, struct buf *path, struct error *err) {
+    int r = 0;
+    for (const struct field *f = shape->fields; r == 0 && f->name; f++) {
+        const char *member = (const char *)value + f->offset;
+        size_t before = path->len;
+        if (f->type != F_OBJECT && f->type != F_LIST && f->type != F_MAP && f->type != F_KIND)
+            continue;
+        pointer_add(path, f->name);
+        if (!buf_ok(path))
+            return error_set(err, -ENOMEM, "out of memory");
+        if (f->type == F_KIND) {
+            r = walk_kind(s, (const struct kind_value *)member, err);
+        } else if (f->type != F_OBJECT) {
+            r = walk_list(s, f, (const struct list *)member, path, err);
+        } else if (*(const void *const *)member) {
+            const void *object = *(const void *const *)member;
+            path->data[path->len] = 0;
+            r = f->shape == &selector_shape ? check_selector(s, object, path->data, true, err) : walk_shape(s, f->shape, object, path, err);
+        }
+        path->len = before;
+    }
+    return r;
+}
+
+static int check_selectors(const struct scenario *s, struct error *err) {
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < s->roles.count; i++) {
+        cleanup_buf struct buf path = {0};
+        buf_str(&path, "/roles");
+        pointer_add(&path, SCENARIO_ROLES(s)[i].name);
+        buf_str(&path, "/of");
+        r = buf_ok(&path) ? check_selector(s, SCENARIO_ROLES(s)[i].of, path.data, false, err) : error_set(err, -ENOMEM, "out of memory");
+    }
+    for (size_t i = 0; r == 0 && i < s->loads.count; i++)
+        r = walk_kind(s, &SCENARIO_LOADS(s)[i].kind, err);
+    for (size_t i = 0; r == 0 && i < s->faults.count; i++)
+        r = walk_kind(s, &SCENARIO_FAULTS(s)[i].kind, err);
+    return r;
+}
+
+/* --- times --- */
+
+/* "X" for messages; the ring keeps a sentence's figures apart. */
+static const char *show(int64_t ns) {
+    static _Thread_local char ring[4][64];
+    static _Thread_local unsigned turn;
+    char *out = ring[turn++ % ARRAY_SIZE(ring)];
+    format_duration(ns, out, sizeof ring[0]);
+    return out;
+}
+
+static int check_at(const struct scenario *s, const struct fault_spec *f, const char *path, struct error *err) {
+    char at[96];
+    if (f->count) {
+        snprintf(at, sizeof at, "%s/count", path);
+        return doc_error(s->doc, at, 1, err, -EINVAL, "count goes with every; with at, each time is one act");
+    }
+    for (size_t i = 0; i < f->at.count; i++) {
+        snprintf(at, sizeof at, "%s/at/%zu", path, i);
+        if (f->at.ns[i] >= s->duration_ns)
+            return BAD(s, at, err, "%s is not before the end: the duration is %s", show(f->at.ns[i]), show(s->duration_ns));
+        if (f->for_ns > s->duration_ns - f->at.ns[i])
+            return BAD(s, at, err, "at %s for %s ends after the duration of %s", show(f->at.ns[i]), show(f->for_ns), show(s->duration_ns));
+    }
+    return 0;
+}
+
+static int check_every(const struct scenario *s, const struct fault_spec *f, const char *path, struct error *err) {
+    char at[96];
+    snprintf(at, sizeof at, "%s/every", path);
+    if (f->every.from_ns < NS_PER_MS)
+        return BAD(s, at, err, "every needs a time of at least 1ms, as in 15s..25s");
+    if (f->every.to_ns < f->every.from_ns)
+        return BAD(s, at, err, "the range runs backwards: write %s..%s", show(f->every.to_ns), show(f->every.from_ns));
+    int64_t room = s->duration_ns - f->for_ns - s->settle_ns, acts = f->count ? f->count : 1;
+    if (room >= 0 && f->every.from_ns <= room / acts)
+        return 0;
+    int64_t from = f->every.from_ns, need;
+    if (__builtin_mul_overflow(acts, from, &need) || __builtin_add_overflow(need, f->for_ns, &need) ||
+        __builtin_add_overflow(need, s->settle_ns, &need))
+        return BAD(s, at, err, "the acts do not fit into the duration of %s", show(s->duration_ns));
+    snprintf(at, sizeof at, "%s/%s", path, f->count ? "count" : "every");
+    return BAD(s, at, err, "%lld act%s even at the shortest gap of %s, held %s, with %s to settle, take%s %s: longer than the duration of %s",
+               (long long)acts, acts == 1 ? "" : "s", show(from), f->for_ns ? show(f->for_ns) : "0s", show(s->settle_ns), acts == 1 ? "s" : "",
+               show(need), show(s->duration_ns));
+}
+
+static int check_fault(const struct scenario *s, size_t index, struct error *err) {
+    const struct fault_spec *f = &SCENARIO_FAULTS(s)[index];
+    const json_t *raw = json_array_get(json_object_get(doc_root(s->doc), "faults"), index);
+    bool every = json_object_get(raw, "every"), at = json_object_get(raw, "at");
+    char path[64], member[80];
+    snprintf(path, sizeof path, "/faults/%zu", index);
+    if (at && every)
+        return BAD(s, path, err, "fault \"%s\" has both at and every: give one", f->name);
+    if (!at && !every)
+        return BAD(s, path, err, "fault \"%s\" needs a time: at: 10s, at: [10s, 30s] or every: 15s..25s", f->name);
+    if (f->for_ns > s->duration_ns) {
+        snprintf(member, sizeof member, "%s/for", path);
+        return BAD(s, member, err, "for %s is longer than the duration of %s", show(f->for_ns), show(s->duration_ns));
+    }
+    if (every)
+        return check_every(s, f, path, err);
+    if (!f->at.count)
+        return BAD(s, path, err, "fault \"%s\" has an empty list of times in at", f->name);
+    return check_at(s, f, path, err);
+}
+
+static int check_load(const struct scenario *s, size_t index, struct error *err) {
+    const struct load_spec *l = &SCENARIO_LOADS(s)[index];
+    char path[64];
+    if (l->start_ns >= s->duration_ns) {
+        snprintf(path, sizeof path, "/load/%zu/start", index);
+        return BAD(s, path, err, "start %s is not before the end: the duration is %s", show(l->start_ns), show(s->duration_ns));
+    }
+    if (l->for_ns > s->duration_ns - l->start_ns) {
+        snprintf(path, sizeof path, "/load/%zu/for", index);
+        return BAD(s, path, err, "from %s for %s ends after the duration of %s", show(l->start_ns), show(l->for_ns), show(s->duration_ns));
+    }
+    return 0;
+}
+
+/* --- thresholds --- */
+
+static int check_expect(const struct scenario *s, size_t index, struct error *err) {
+    struct expect e;
+    struct error why = {""};
+    char path[64], hint[256];
+    snprintf(path, sizeof path, "/expect/%zu", index);
+    if (expect_parse(s->expect.items[index], &e, &why) < 0)
+        return BAD(s, path, err, "%s", why.text);
+    bool fault = e.metric == METRIC_RECOVERY;
+    const struct list *list = fault ? &s->faults : &s->loads;
+    size_t stride = fault ? sizeof(struct fault_spec) : sizeof(struct load_spec);
+    if (!s->loads.count && !(fault && e.milestone == MILESTONE_REDUNDANCY))
+        return BAD(s, path, err, "\"%s\" needs a load to measure it with, and there is none", s->expect.items[index]);
+    if (!list->count)
+        return BAD(s, path, err, "\"%s\" needs a fault, and there is none", s->expect.items[index]);
+    if (!*e.of || has_name(list, stride, e.of))
+        return 0;
+    suggest(list, stride, e.of, hint, sizeof hint);
+    return BAD(s, path, err, "\"%s\": there is no %s \"%s\"%s", s->expect.items[index], fault ? "fault" : "load", e.of, hint);
+}
+
+int scenario_crosscheck(const struct scenario *s, struct error *err) {
+    if (!s->loads.count && !s->faults.count)
+        return BAD(s, "", err, "nothing to do: the scenario needs at least one load or fault");
+    int r = check_unique(s, &s->loads, sizeof(struct load_spec), "load", "load", err);
+    if (r == 0)
+        r = check_unique(s, &s->faults, sizeof(struct fault_spec), "fault", "faults", err);
+    for (size_t i = 0; r == 0 && i < s->loads.count; i++)
+        r = check_load(s, i, err);
+    for (size_t i = 0; r == 0 && i < s->faults.count; i++)
+        r = check_fault(s, i, err);
+    if (r == 0)
+        r = check_selectors(s, err);
+    for (size_t i = 0; r == 0 && i < s->expect.count; i++)
+        r = check_expect(s, i, err);
+    return r;
+}

@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "http_server.h"
+#include "io/http.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+
+#include <cmocka.h>
+
+static struct test_server server;
+static struct loop *loop;
+static struct http *http;
+
+struct answer {
+    struct http_result r;
+    char body[20000], detail[256];
+    int told;
+    bool stop; /* the loop, when told */
+    struct http_op *cancel;
+    void (*then)(struct answer *a);
+};
+
+static void on_done(const struct http_result *r, void *arg) {
+    struct answer *a = arg;
+    a->r = *r;
+    a->told++;
+    snprintf(a->body, sizeof a->body, "%s", r->body);
+    snprintf(a->detail, sizeof a->detail, "%s", r->detail);
+    if (a->then)
+        a->then(a);
+    if (a->stop)
+        loop_stop(loop);
+}
+
+static const char *url_of(const char *path) {
+    static char url[300];
+    snprintf(url, sizeof url, "http://127.0.0.1:%d%s", server.port, path);
+    return url;
+}
+
+static struct http_request request(const char *url, struct answer *a) {
+    return (struct http_request){.method = "GET", .url = url, .timeout_ns = 2 * NS_PER_S, .netns_fd = -1, .done = on_done, .arg = a};
+}
+
+static void fetch(struct http_request *q, struct answer *a) {
+    struct error err = {{0}};
+    a->stop = true;
+    a->told = 0;
+    q->arg = a;
+    int64_t before = loop_now();
+    assert_return_code(http_start(http, q, NULL, &err), 0);
+    assert_int_equal(a->told, 0); /* never inside http_start */
+    loop_run(loop);
+    assert_int_equal(a->told, 1);
+    assert_true(a->r.start_ns >= before);
+    assert_true(a->r.end_ns >= a->r.start_ns);
+    assert_true(a->r.end_ns <= loop_now());
+}
+
+static struct answer get(const char *path) {
+    static struct answer a;
+    a = (struct answer){0};
+    struct http_request q = request(url_of(path), &a);
+    fetch(&q, &a);
+    return a;
+}
+
+static int setup(void **state) {
+    (void)state;
+    signal(SIGPIPE, SIG_IGN);
+    server = server_start(0, false);
+    if (server.pid < 0 || loop_new(&loop, NULL) < 0 || http_new(loop, 8, &http, NULL) < 0)
+        return -1;
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    http_free(http);
+    loop_free(loop);
+    server_stop(&server);
+    return 0;
+}
+
+static void errors_are_told_apart(void **state) {
+    (void)state;
+    static const struct {
+        const char *path;
+        enum http_error error;
+        int status;
+    } rows[] = {
+        {"/ok", HTTP_OK, 200},           {"/status/503", HTTP_OK, 503},   {"/status/404", HTTP_OK, 404},
+        {"/redirect", HTTP_OK, 302},     {"/no-body", HTTP_OK, 204},      {"/reset", HTTP_RESET, 0},
+        {"/close", HTTP_RESET, 0},       {"/half", HTTP_RESET, 200},      {"/half-chunk", HTTP_RESET, 200},
+        {"/garbage", HTTP_PROTOCOL, 0},  {"/chunk", HTTP_PROTOCOL, 200},  {"/endless", HTTP_PROTOCOL, 200},
+        {"/long-line", HTTP_PROTOCOL, 200}, {"/big", HTTP_TOO_BIG, 200},  {"/a b", HTTP_OTHER, 0},
+        {"/ok", HTTP_OK, 200},
+    };
+    for (int fresh = 0; fresh < 2; fresh++)
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+            struct answer a = {0};
+            struct http_request q = request(url_of(rows[i].path), &a);
+            q.fresh = fresh;
+            fetch(&q, &a);
+            if (a.r.error != rows[i].error || a.r.status != rows[i].status)
+                fail_msg("%s: %s (%s), status %d", rows[i].path, http_error_name(a.r.error), a.detail, a.r.status);
+            assert_true((a.detail[0] != 0) == (rows[i].error != HTTP_OK));
+        }
+}
+
+static void a_kernels_errno_does_not_leak_into_the_next_request(void **state) {
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(get("/reset").r.error, HTTP_RESET);
+        assert_int_equal(get("/chunk").r.error, HTTP_PROTOCOL);
+        assert_int_equal(get("/close").r.error, HTTP_RESET);
+    }
+}
+
+static void connecting_fails(void **state) {
+    (void)state;
+    int fd = server_listen(0), port = server_port(fd);
+    close(fd); /* nobody there any more */
+    char url[100];
+    struct answer a = {0};
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/", port);
+    struct http_request q = request(url, &a);
+    for (int i = 0; i < 2; i++, q.fresh = true) {
+        fetch(&q, &a);
+        assert_int_equal(a.r.error, HTTP_REFUSED);
+        assert_int_equal(a.r.status, 0);
+        assert_true(a.detail[0]);
+    }
+    q.url = "http://255.255.255.255:9/"; /* the kernel refuses a TCP connection to the broadcast address */
+    fetch(&q, &a);
+    assert_int_equal(a.r.error, HTTP_UNREACHABLE);
+    q.url = "ftp://127.0.0.1/";
+    fetch(&q, &a);
+    assert_int_equal(a.r.error, HTTP_OTHER);
+    q.url = "http://name.invalid/";
+    fetch(&q, &a);
+    assert_true(a.r.error == HTTP_DNS || a.r.error == HTTP_TIMEOUT);
+    snprintf(url, sizeof url, "https://127.0.0.1:%d/", server.port);
+    q.url = url;
+    q.timeout_ns = 300 * NS_PER_MS; /* the server waits for a request that never comes */
+    fetch(&q, &a);
+    assert_true(a.r.error == HTTP_TLS || a.r.error == HTTP_TIMEOUT);
+}
+
+static void time_limits_hold(void **state) {
+    (void)state;
+    static const int64_t limits[] = {1, 1 * NS_PER_MS, 7 * NS_PER_MS, 40 * NS_PER_MS};
+    for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+        struct answer a = {0};
+        struct http_request q = request(url_of("/hang"), &a);
+        q.timeout_ns = limits[i];
+        fetch(&q, &a);
+        assert_int_equal(a.r.error, HTTP_TIMEOUT);
+        assert_true(a.r.end_ns - a.r.start_ns >= limits[i]);
+        if (a.r.end_ns - a.r.start_ns >= limits[i] + 30 * NS_PER_MS)
+            fail_msg("a limit of %lld ns took %lld ns", (long long)limits[i], (long long)(a.r.end_ns - a.r.start_ns));
+    }
+    int fd = server_listen(0); /* connects, but nobody accepts */
+    char url[100];
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/", server_port(fd));
+    struct answer a = {0};
+    struct http_request q = request(url, &a);
+    q.timeout_ns = 10 * NS_PER_MS;
+    fetch(&q, &a);
+    assert_int_equal(a.r.error, HTTP_TIMEOUT);
+    close(fd);
+}
+
+static void connections_are_reused_or_not(void **state) {
+    (void)state;
+    struct answer first = get("/conn"), second = get("/conn");
+    assert_string_equal(first.body, second.body);
+    assert_false(second.r.new_connection);
+    assert_int_equal(second.r.connect_us, 0);
+    assert_true(second.r.first_byte_us > 0);
+    struct answer a = {0};
+    struct http_request q = request(url_of("/conn"), &a);
+    q.fresh = true;
+    char last[20] = "";
+    for (int i = 0; i < 5; i++) {
+        fetch(&q, &a);
+        assert_true(a.r.new_connection);
+        assert_true(a.r.connect_us > 0 && a.r.connect_us <= a.r.first_byte_us);
+        assert_string_not_equal(a.body, last);
+        assert_string_not_equal(a.body, first.body);
+        snprintf(last, sizeof last, "%.19s", a.body);
+    }
+    q.fresh = false;
+    fetch(&q, &a);
+    assert_string_equal(a.body, first.body); /* the fresh ones left it alone */
+}
+
+static void a_silent_retry_is_told(void **state) {
+    (void)state;
+    struct answer a = get("/stale");
+    assert_false(a.r.stale_retry);
+    a = get("/ok"); /* the server reads it on the old connection and closes */
+    assert_int_equal(a.r.error, HTTP_OK);
+    assert_true(a.r.stale_retry);
+    assert_true(a.r.new_connection);
+    get("/stale");
+    struct http_request q = request(url_of("/echo"), &a);
+    q.method = "POST";
+    q.body = "x=1";
+    q.body_len = 3;
+    fetch(&q, &a);
+    assert_true(a.r.stale_retry);
+    assert_non_null(strstr(a.body, "x=1"));
+    a = get("/ok");
+    assert_false(a.r.stale_retry);
+}
+
+static void check_echo(const char *method, const char *body, const char *const *headers, const char *want, const char *unwanted) {
+    static struct answer a;
+    a = (struct answer){0};
+    struct http_request q = request(url_of(strcmp(method, "HEAD") == 0 ? "/head" : "/echo"), &a);
+    q.method = method;
+    q.body = body;
+    q.body_len = body ? strlen(body) : 0;
+    q.headers = headers;
+    fetch(&q, &a);
+    assert_int_equal(a.r.error, HTTP_OK);
+    if (want && !strstr(a.body, want))
+        fail_msg("%s: \"%s\" is missing in:\n%s", method, want, a.body);
+    if (unwanted && strstr(a.body, unwanted))
+        fail_msg("%s: \"%s\" is not wanted in:\n%s", method, unwanted, a.body);
+}
+
+/* One pooled handle serves them all, so each row also shows that nothing is left of the row before. */
+static void requests_are_sent_as_asked(void **state) {
+    (void)state;
+    static const char *const json[] = {"Content-Type: application/json", "X-Empty:", NULL};
+    static const char *const expect[] = {"X-One: 1", NULL};
+    check_echo("GET", NULL, NULL, "GET /echo HTTP/1.1\r\n", "Content-Length");
+    check_echo("POST", "{\"a\":1}", json, "{\"a\":1}", "x-www-form");
+    check_echo("POST", "{\"a\":2}", json, "Content-Type: application/json\r\n", "{\"a\":1}");
+    check_echo("POST", "{\"a\":2}", json, "X-Empty:\r\n", "Expect");
+    check_echo("POST", "raw", NULL, "Content-Length: 3\r\n", "Content-Type");
+    check_echo("GET", NULL, NULL, "GET /echo", "Content-");
+    check_echo("HEAD", NULL, NULL, NULL, "x");
+    check_echo("PUT", "v", expect, "PUT /echo HTTP/1.1\r\n", "Content-Type");
+    check_echo("DELETE", NULL, expect, "DELETE /echo HTTP/1.1\r\n", "Content-Length");
+    check_echo("DELETE", "b", NULL, "DELETE /echo HTTP/1.1\r\n", "X-One");
+    check_echo("POST", NULL, NULL, "Content-Length: 0\r\n", "Transfer-Encoding");
+    check_echo("PATCH", "p", NULL, "PATCH /echo HTTP/1.1\r\n", NULL);
+    check_echo("GET", NULL, NULL, "User-Agent: chaosd\r\n", "Accept-Encoding");
+    char *large = malloc(30001);
+    memset(large, 'q', 30000);
+    large[30000] = 0;
+    check_echo("POST", large, NULL, "Content-Length: 30000\r\n", "Expect:");
+    free(large);
+}
+
+static void bad_requests_are_refused(void **state) {
+    (void)state;
+    struct answer a = {0};
+    static const char *const split[] = {"X: a\r\nEvil: b", NULL}, *const nameless[] = {": x", NULL}, *const plain[] = {"word", NULL};
+    const char *const *const headers[] = {split, nameless, plain};
+    struct error err;
+    for (size_t i = 0; i < ARRAY_SIZE(headers); i++) {
+        struct http_request q = request(url_of("/ok"), &a);
+        q.headers = headers[i];
+        assert_int_equal(http_start(http, &q, NULL, &err), -EINVAL);
+        assert_non_null(strstr(err.text, "Name: value"));
+    }
+    static const char *const methods[] = {"", "GET / HTTP/1.1\r\n", "A-METHOD-THAT-IS-TOO-LONG", NULL};
+    for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
+        struct http_request q = request(url_of("/ok"), &a);
+        q.method = methods[i];
+        assert_int_equal(http_start(http, &q, NULL, &err), -EINVAL);
+    }
+    struct http_request q = request(url_of("/ok"), &a);
+    q.timeout_ns = 0;
+    assert_int_equal(http_start(http, &q, NULL, &err), -EINVAL);
+    assert_int_equal(a.told, 0);
+    fetch(&(struct http_request){.method = "GET", .url = url_of("/ok"), .timeout_ns = NS_PER_S, .netns_fd = -1, .done = on_done}, &a);
+    assert_string_equal(a.body, "ok");
+}
+
+static void a_body_is_kept_up_to_its_limit(void **state) {
+    (void)state;
+    struct answer a = {0};
+    struct http_request q = request(url_of("/conn?"), &a);
+    q.url = url_of("/ok");
+    q.max_body = 2;
+    fetch(&q, &a);
+    assert_int_equal(a.r.error, HTTP_OK);
+    q.max_body = 1;
+    fetch(&q, &a);
+    assert_int_equal(a.r.error, HTTP_TOO_BIG);
+    assert_string_equal(a.body, "o");
+    q.url = url_of("/big");
+    q.max_body = 3 << 20;
+    fetch(&q, &a);
+    assert_int_equal(a.r.error, HTTP_OK);
+    assert_int_equal(a.r.body_len, 2 << 20);
+}
+
+/* Re-entrancy: a callback cancels its sibling, itself, and starts the next. */
+static struct answer chain[3];
+
+static void cancel_and_go_on(struct answer *a) {
+    http_cancel(a->cancel);
+    struct http_request q = request(url_of("/ok"), &chain[2]);
+    chain[2].stop = true;
+    assert_return_code(http_start(http, &q, NULL, NULL), 0);
+    assert_int_equal(chain[2].told, 0);
+}
+
+static void callbacks_may_start_and_cancel(void **state) {
+    (void)state;
+    for (int round = 0; round < 20; round++) {
+        memset(chain, 0, sizeof chain);
+        struct http_op *ops[2];
+        for (int i = 0; i < 2; i++) { /* whichever ends first cancels the other, and then itself */
+            struct http_request q = request(url_of("/slow/1"), &chain[i]);
+            chain[i].then = cancel_and_go_on;
+            assert_return_code(http_start(http, &q, &ops[i], NULL), 0);
+        }
+        chain[0].cancel = ops[1];
+        chain[1].cancel = ops[0];
+        loop_run(loop);
+        assert_int_equal(chain[0].told + chain[1].told, 1);
+        assert_int_equal(chain[2].told, 1);
+    }
+    struct answer a = {0};
+    struct http_op *self;
+    struct http_request q = request(url_of("/ok"), &a);
+    a.then = cancel_and_go_on;
+    assert_return_code(http_start(http, &q, &self, NULL), 0);
+    a.cancel = self;
+    memset(chain, 0, sizeof chain);
+    loop_run(loop);
+    assert_int_equal(a.told, 1);
+    assert_int_equal(chain[2].told, 1);
+    http_cancel(NULL);
+}
+
+static struct http *doomed;
+static void free_it(struct answer *a) {
+    (void)a;
+    http_free(doomed);
+    struct http_request q = request(url_of("/ok"), a);
+    assert_int_equal(http_start(doomed, &q, NULL, NULL), -ECANCELED);
+}
+
+static void freeing_cancels(void **state) {
+    (void)state;
+    struct answer hang[5] = {0}, last = {.then = free_it, .stop = true};
+    assert_return_code(http_new(loop, 0, &doomed, NULL), 0);
+    for (int i = 0; i < 5; i++) {
+        struct http_request q = request(url_of(i % 2 ? "/hang" : "/slow/200"), &hang[i]);
+        assert_return_code(http_start(doomed, &q, NULL, NULL), 0);
+    }
+    struct http_request q = request(url_of("/slow/5"), &last);
+    assert_return_code(http_start(doomed, &q, NULL, NULL), 0);
+    loop_run(loop); /* freed in its own callback */
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(hang[i].told, 0);
+    assert_int_equal(last.told, 1);
+    http_free(NULL);
+}
+
+static int many_left;
+static void one_less(struct answer *a) {
+    (void)a;
+    if (--many_left == 0)
+        loop_stop(loop);
+}
+
+static void many_at_once(void **state) {
+    (void)state;
+    enum { MANY = 300 };
+    struct answer *a = calloc(MANY, sizeof *a);
+    many_left = MANY;
+    for (int i = 0; i < MANY; i++) {
+        a[i].then = one_less;
+        struct http_request q = request(url_of("/conn"), &a[i]);
+        q.fresh = i % 2;
+        assert_return_code(http_start(http, &q, NULL, NULL), 0);
+    }
+    loop_run(loop);
+    for (int i = 0; i < MANY; i++) {
+        assert_int_equal(a[i].told, 1);
+        assert_int_equal(a[i].r.error, HTTP_OK);
+    }
+    free(a);
+}
+
+static void a_closed_resting_connection_is_no_trouble(void **state) {
+    (void)state;
+    struct test_server other = server_start(0, false);
+    assert_true(other.pid > 0);
+    char url[100];
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/ok", other.port);
+    struct answer a = {0};
+    struct http_request q = request(url, &a);
+    fetch(&q, &a);
+    server_stop(&other);
+    get("/slow/2"); /* the loop turns and sees the resting connection end */
+    fetch(&q, &a);
+    assert_int_equal(a.r.error, HTTP_REFUSED);
+    other = server_start(other.port, false);
+    assert_true(other.pid > 0);
+    fetch(&q, &a);
+    assert_int_equal(a.r.error, HTTP_OK);
+    server_stop(&other);
+}
+
+static void network_namespaces_do_not_share(void **state) {
+    (void)state;
+    struct test_server inner = server_start(server.port, true); /* same address and port, another world */
+    if (inner.pid < 0) {
+        print_message("no network namespace may be made here: skipped\n");
+        skip();
+    }
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/ns/net", inner.pid);
+    int ns = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(ns >= 0);
+    struct answer out = get("/conn"), in = {0};
+    struct http_request q = request(url_of("/conn"), &in);
+    q.netns_fd = ns;
+    for (int i = 0; i < 3; i++) { /* the inner server counts from 0; the outer one is far beyond */
+        fetch(&q, &in);
+        assert_string_equal(in.body, "0");
+        assert_true(in.r.new_connection == (i == 0));
+        assert_string_equal(get("/conn").body, out.body);
+    }
+    q.fresh = true;
+    fetch(&q, &in);
+    assert_string_equal(in.body, "1");
+    server_stop(&inner);
+    fetch(&q, &in);
+    assert_int_equal(in.r.error, HTTP_REFUSED);
+    q.netns_fd = 9999;
+    struct error err;
+    assert_int_equal(http_start(http, &q, NULL, &err), -EBADF);
+    assert_string_equal(get("/conn").body, out.body); /* and we are still at home */
+    close(ns);
+}
+
+static void own_limits_are_not_the_targets_fault(void **state) {
+    (void)state;
+    struct answer a = get("/conn");
+    struct rlimit before, none = {0};
+    assert_return_code(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none.rlim_max = before.rlim_max; /* not one descriptor more */
+    assert_return_code(setrlimit(RLIMIT_NOFILE, &none), 0);
+    struct http_request q = request(url_of("/ok"), &a);
+    q.fresh = true;
+    fetch(&q, &a);
+    assert_return_code(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(a.r.error, HTTP_LOCAL);
+    fetch(&q, &a);
+    assert_int_equal(a.r.error, HTTP_OK);
+}
+
+static void names_are_whole(void **state) {
+    (void)state;
+    for (int e = 0; e < HTTP_ERROR_COUNT; e++)
+        assert_true(http_error_name((enum http_error)e)[0] > ' ' && http_error_name((enum http_error)e)[0] != '?');
+    assert_string_equal(http_error_name(HTTP_ERROR_COUNT), "?");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(errors_are_told_apart),
+        cmocka_unit_test(a_kernels_errno_does_not_leak_into_the_next_request),
+        cmocka_unit_test(connecting_fails),
+        cmocka_unit_test(time_limits_hold),
+        cmocka_unit_test(connections_are_reused_or_not),
+        cmocka_unit_test(a_silent_retry_is_told),
+        cmocka_unit_test(requests_are_sent_as_asked),
+        cmocka_unit_test(bad_requests_are_refused),
+        cmocka_unit_test(a_body_is_kept_up_to_its_limit),
+        cmocka_unit_test(callbacks_may_start_and_cancel),
+        cmocka_unit_test(freeing_cancels),
+        cmocka_unit_test(many_at_once),
+        cmocka_unit_test(a_closed_resting_connection_is_no_trouble),
+        cmocka_unit_test(network_namespaces_do_not_share),
+        cmocka_unit_test(own_limits_are_not_the_targets_fault),
+        cmocka_unit_test(names_are_whole),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
