@@ -4,7 +4,7 @@
 # make check      every test, ends in "N passed, N failed, N skipped" (installs what is missing)
 # make check-asan the same under AddressSanitizer and UBSan      make valgrind  a short drill under valgrind
 # make deps       missing Debian packages only                    make install   DESTDIR= PREFIX=/usr/local
-# SAN=1, CC=clang, B=dir change how and where it is built.
+# SAN=1, CC=clang, B=dir, V=1 change how and where it is built.
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
@@ -15,6 +15,8 @@ CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 PREFIX ?= /usr/local
 DESTDIR ?=
 SAN ?=
+V ?=
+Q := $(if $(V),,@)
 B ?= build$(if $(SAN),/asan)
 
 PKGS := libcurl jansson libnl-3.0 libnl-route-3.0 yaml-0.1
@@ -31,8 +33,8 @@ ALL_LDFLAGS = $(LDFLAGS) $(SANFLAGS)
 
 PROGRAM_SRC := chaosd/main.c $(wildcard chaosd/cmd_*.c)
 LIB_SRC := $(filter-out $(PROGRAM_SRC),$(sort $(wildcard chaosd/*.c chaosd/*/*.c netem/*.c)))
-PROGRAM_OBJ := $(PROGRAM_SRC:%.c=$(B)/%.o)
-LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
+PROGRAM_OBJ := $(PROGRAM_SRC:%.c=$(B)/obj/%.o)
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o)
 UNIT := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/unit/test_*.c)))
 NET := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/net/test_*.c)))
 TRUTHD := $(B)/tests/truth/truthd
@@ -46,22 +48,23 @@ $(B)/flags: FORCE
 .PHONY: FORCE
 FORCE:
 
-$(B)/%.o: %.c $(B)/flags
+$(B)/obj/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	$(Q)echo "  CC $<"; $(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 $(B)/libchaosd.a: $(LIB_OBJ)
-	@rm -f $@
-	ar rcs $@ $^
+	@rm -f $@; ar rcs $@ $^
 
 $(B)/chaosd: $(PROGRAM_OBJ) $(B)/libchaosd.a
-	$(CC) $(ALL_LDFLAGS) $(PROGRAM_OBJ) $(B)/libchaosd.a -o $@ $(pkg_libs)
+	$(Q)echo "  LD $@"; $(CC) $(ALL_LDFLAGS) $(PROGRAM_OBJ) $(B)/libchaosd.a -o $@ $(pkg_libs)
 
-$(UNIT) $(NET): $(B)/%: $(B)/%.o $(B)/libchaosd.a
-	$(CC) $(ALL_LDFLAGS) $< $(B)/libchaosd.a -o $@ $(pkg_libs) -lcmocka
+$(UNIT) $(NET): $(B)/%: $(B)/obj/%.o $(B)/libchaosd.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) $< $(B)/libchaosd.a -o $@ $(pkg_libs) -lcmocka
 
-$(TRUTHD): $(B)/tests/truth/truthd.o
-	$(CC) $(ALL_LDFLAGS) $< -o $@
+$(TRUTHD): $(B)/obj/tests/truth/truthd.o
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) $< -o $@
 
 test-programs: $(B)/chaosd $(UNIT) $(NET) $(TRUTHD)
 
@@ -96,4 +99,4 @@ install: all
 clean:
 	rm -rf build
 
--include $(LIB_OBJ:.o=.d) $(PROGRAM_OBJ:.o=.d) $(UNIT:=.d) $(NET:=.d) $(TRUTHD).d
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

@@ -294,7 +294,7 @@ static size_t candidates_now(struct run *r, const struct pod_target *t, struct c
     size_t n = pods_candidates(r, t->selector, list, MAX_PODS), kept = 0;
     for (size_t i = 0; i < n; i++) {
         const struct pod *p = list[i].tag;
-        if (p->phase == POD_RUNNING && !p->frozen && !acts_busy(r, p->uid) && (!t->selector->role || pods_hold_role(r, p->uid, t->selector->role)))
+        if (p->phase == POD_RUNNING && !p->frozen && !acts_busy(r, p->uid) && pods_fit_role(r, p->uid, t->selector))
             list[kept++] = list[i];
     }
     return kept;
@@ -305,7 +305,7 @@ static void carry_out(struct run *r, const struct plan_act *p, size_t tries_left
     const struct fault_kind *kind = (const struct fault_kind *)spec->kind.kind;
     const struct pod_target *t = kind->target(spec->kind.params);
     size_t ignored;
-    const struct role *role = t->selector->role ? run_role(r, t->selector->role, &ignored) : NULL;
+    const struct role *role = t->selector->role ? run_role(r, selector_role_name(t->selector), &ignored) : NULL;
     struct candidate list[MAX_PODS];
     size_t n = candidates_now(r, t, list);
     if (n == 0 && role && tries_left > 0) {
@@ -317,7 +317,7 @@ static void carry_out(struct run *r, const struct plan_act *p, size_t tries_left
     if (n == 0) {
         char why[160];
         if (role)
-            snprintf(why, sizeof why, "no candidate: no running pod of the selector had the role \"%s\"", role->name);
+            snprintf(why, sizeof why, "no candidate: no running pod of the selector had the role \"%s\"", t->selector->role);
         else
             snprintf(why, sizeof why, "no candidate: no running pod matches the selector");
         skip(r, p, "", NULL, why);
@@ -330,7 +330,7 @@ static void carry_out(struct run *r, const struct plan_act *p, size_t tries_left
     if (victims == 0)
         skip(r, p, "", NULL, "the draw took none of the candidates");
     for (size_t i = 0; i < victims; i++)
-        strike(r, p, list[i].tag, names, role, tries_left);
+        strike(r, p, list[i].tag, names, selector_role_negated(t->selector) ? NULL : role, tries_left);
 }
 
 void acts_due(struct run *r) {

@@ -96,7 +96,8 @@ struct run {
 void pods_event(struct run *r, enum cluster_event e, const struct pod *p, json_t *data);
 bool pods_all_ready(struct run *r, struct buf *waiting);
 void pods_hurry_roles(struct run *r); /* ask roles quickly for a while, to time a change */
-bool pods_hold_role(struct run *r, const char *uid, const char *role);
+/* As last seen. A pod lacks a role only while another has it: nobody is "not the leader" without one. */
+bool pods_fit_role(struct run *r, const char *uid, const struct selector *s);
 struct follow *pods_find(struct run *r, const char *uid);
 int pods_resolve(void *run, const struct selector *s, bool ready_only, uint64_t turn, struct load_target *ret);
 size_t pods_candidates(struct run *r, const struct selector *s, struct candidate *list, size_t max);

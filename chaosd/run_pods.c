@@ -88,12 +88,13 @@ static void role_answer(struct poller *p, const char *why, const json_t *capture
         role_now(r, p->role, p->role_index, NULL, NULL, NULL, asked, seen);
 }
 
-bool pods_hold_role(struct run *r, const char *uid, const char *role) {
+bool pods_fit_role(struct run *r, const char *uid, const struct selector *s) {
     struct follow *f = pods_find(r, uid);
-    for (struct poller *p = f ? f->pollers : NULL; p; p = p->next)
-        if (p->role && strcmp(p->role->name, role) == 0)
-            return p->holds;
-    return false;
+    const char *name = selector_role_name(s);
+    for (struct poller *p = f && name ? f->pollers : NULL; p; p = p->next)
+        if (p->role && strcmp(p->role->name, name) == 0)
+            return selector_role_negated(s) ? !p->holds && r->roles[p->role_index].holder_uid : p->holds;
+    return name == NULL;
 }
 
 void pods_hurry_roles(struct run *r) {

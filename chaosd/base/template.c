@@ -212,8 +212,7 @@ int template_render(const struct template *t, const struct template_vars *vars, 
         }
         render_value(t, p, value, out);
     }
-    if (t->count == 0)
-        buf_add(out, "", 0); /* an empty text is a text, not a NULL */
+    buf_add(out, "", 0); /* an empty text is a text, not a NULL */
     return buf_ok(out) ? 0 : error_set(err, -ENOMEM, "out of memory");
 }
 

@@ -57,6 +57,7 @@ static int on_act(struct work *w, const struct event *e, struct error *err) {
     if (!f)
         return out_of_memory(err);
     learn(f, a, e);
+    a->event = (size_t)(e - w->h->events);
     if (!strcmp(e->phase, "invoke"))
         a->invoked = e->t;
     else if (!strcmp(e->phase, "ok"))
@@ -124,9 +125,9 @@ static void find_role_after(const struct work *w, size_t index) {
     if (a->role_seen != UNKNOWN_NS)
         f->role_seen_before = f->at - a->role_seen;
     int64_t next = act_next(w->j, index);
-    for (size_t i = 0; i < w->h->event_count; i++) {
+    for (size_t i = a->event; i < w->h->event_count && w->h->events[i].t < next; i++) {
         const struct event *e = &w->h->events[i];
-        if (e->t <= f->at || e->t >= next || strcmp(e->op, "role/now") || strcmp(e->kind, a->role) || !*e->target)
+        if (e->t <= f->at || strcmp(e->op, "role/now") || strcmp(e->kind, a->role) || !*e->target)
             continue;
         if (json_int_or(e->data, "asked", INT64_MIN) < f->at)
             continue;
@@ -167,25 +168,31 @@ int acts_collect(struct work *w, struct error *err) {
     return 0;
 }
 
-/* The latest injection or revert up to the first sign of trouble; a fault still held wins over one already reverted. */
+struct claim { bool active, over; int64_t touch; };
+
+/* A fault still held wins over one already reverted; otherwise the latest touch wins. */
+static bool beats(const struct claim *a, const struct claim *b) {
+    if (a->active != b->active && a->over != b->over)
+        return a->active;
+    return a->touch >= b->touch;
+}
+
+/* By the latest injection or revert up to the first sign of trouble. */
 int act_of_window(const struct judgement *j, int64_t first_end) {
     int best = -1;
-    int64_t best_touch = 0;
-    bool best_over = false;
+    struct claim top = {0};
     for (size_t i = 0; i < j->act_count; i++) {
         const struct act_figures *f = &j->acts[i];
         if (!f->acted || f->at > first_end)
             continue;
-        bool over = f->holds && f->reverted_at != UNKNOWN_NS && f->reverted_at <= first_end;
-        bool active = f->holds && !over;
-        int64_t touch = over ? f->reverted_at : f->at;
-        if (!active && first_end - touch > ATTRIBUTION_NS)
+        struct claim c = {.over = f->holds && f->reverted_at != UNKNOWN_NS && f->reverted_at <= first_end};
+        c.active = f->holds && !c.over;
+        c.touch = c.over ? f->reverted_at : f->at;
+        if (!c.active && first_end - c.touch > ATTRIBUTION_NS)
             continue;
-        bool wins = best < 0 || (best_over && active) || (touch >= best_touch && !(over && j->acts[best].holds && !best_over));
-        if (wins) {
+        if (best < 0 || beats(&c, &top)) {
             best = (int)i;
-            best_touch = touch;
-            best_over = over;
+            top = c;
         }
     }
     return best;

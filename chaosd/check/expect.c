@@ -229,19 +229,17 @@ static int squeeze(struct cursor *c, char *out, size_t size, struct error *err) 
 }
 
 static int parse_limit(struct cursor *c, struct expect *e, struct error *err) {
-    static const char *const wanted[] = {[UNIT_PPM] = "a percentage", [UNIT_NS] = "a duration", [UNIT_COUNT] = "a whole number"};
+    static int (*const parsers[])(const char *, int64_t *, struct error *) = {
+        [UNIT_PPM] = parse_percent, [UNIT_NS] = parse_duration, [UNIT_COUNT] = parse_int,
+    };
     char limit[48];
+    struct error why = {""};
     int r = squeeze(c, limit, sizeof limit, err);
     if (r < 0)
         return r;
-    r = e->unit == UNIT_PPM  ? parse_percent(limit, &e->limit, NULL)
-        : e->unit == UNIT_NS ? parse_duration(limit, &e->limit, NULL)
-                             : parse_int(limit, &e->limit, NULL);
-    if (r < 0 || e->limit < 0)
-        return bad(c, err, "the limit \"%s\" must be %s", limit, wanted[e->unit]);
-    if (e->unit == UNIT_PPM && e->limit > 1000000)
-        return bad(c, err, "the limit \"%s\" is over 100%%", limit);
-    return 0;
+    if (parsers[e->unit](limit, &e->limit, &why) < 0)
+        return bad(c, err, "the limit %s", why.text);
+    return e->limit < 0 ? bad(c, err, "the limit \"%s\" cannot be negative", limit) : 0;
 }
 
 int expect_parse(const char *text, struct expect *ret, struct error *err) {

@@ -31,6 +31,7 @@ struct act_work { /* beside each act_figures */
     bool failed, revert_failed;
     const char *role;
     int64_t role_seen;
+    size_t event; /* index of its last fault/act event */
     const json_t *role_data;
 };
 

@@ -101,6 +101,13 @@ static json_t *child_of(const json_t *v, const char *key) {
     return *end || errno ? NULL : json_array_get(v, i);
 }
 
+/* Room for the path's longest segment: small where it fits, so that a message's position needs no memory. */
+enum { SMALL_PATH = 512 };
+static char *segment_room(const char *path, char small[SMALL_PATH], char **big) {
+    size_t size = strlen(path) + 1;
+    return size <= SMALL_PATH ? small : (*big = malloc(size));
+}
+
 /* The value at the path, its parent and its last segment (in key, as large as the path). */
 static json_t *walk(const struct doc *d, const char *path, char *key, json_t **ret_parent) {
     json_t *v = d->root;
@@ -116,7 +123,8 @@ static json_t *walk(const struct doc *d, const char *path, char *key, json_t **r
 }
 
 json_t *doc_value(const struct doc *d, const char *path) {
-    cleanup_free char *key = malloc(strlen(path) + 1);
+    cleanup_free char *big = NULL;
+    char small[SMALL_PATH], *key = segment_room(path, small, &big);
     json_t *parent;
     return key ? walk(d, path, key, &parent) : NULL;
 }
@@ -124,7 +132,8 @@ json_t *doc_value(const struct doc *d, const char *path) {
 /* The position at the path; *ret_exact tells whether it is the path's own or a parent's. */
 static struct position *find(const struct doc *d, const char *path, bool *ret_exact) {
     struct position *at = (struct position *)&d->positions.root;
-    cleanup_free char *key = malloc(strlen(path) + 1);
+    cleanup_free char *big = NULL;
+    char small[SMALL_PATH], *key = segment_room(path, small, &big);
     *ret_exact = false;
     for (const char *rest; key && *path; path = rest) {
         rest = pointer_next(path, key);
@@ -145,7 +154,8 @@ const char *doc_written(const struct doc *d, const char *path) {
 
 int doc_replace(struct doc *d, const char *path, json_t *value) {
     cleanup_json json_t *v = value;
-    cleanup_free char *key = malloc(strlen(path) + 1);
+    cleanup_free char *big = NULL;
+    char small[SMALL_PATH], *key = segment_room(path, small, &big);
     json_t *parent;
     bool exact;
     if (!v || !key)

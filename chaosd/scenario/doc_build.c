@@ -58,8 +58,8 @@ static json_t *scalar_value(const struct item *it) {
 
 static int build_scalar(const struct builder *b, const struct item *it, struct position *at, json_t **ret) {
     json_t *v = scalar_value(it);
-    if (!v) /* the text was checked, but an escape such as "\uD800" makes its own */
-        return fail(b, it, -EINVAL, "this text is not Unicode (or memory ran out): look at its escapes");
+    if (!v) /* never for its bytes: the text is checked, and libyaml refuses escapes that are not Unicode */
+        return out_of_memory(b);
     if (!json_is_string(v) && !(at->written = arena_strdup(b->doc->arena, it->text))) {
         json_decref(v);
         return out_of_memory(b);

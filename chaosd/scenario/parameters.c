@@ -112,7 +112,7 @@ static int apply_settings(struct filling *f, const struct scenario_options *o) {
         pointer_add(&path, s->name);
         json_t *value = typed(s->value);
         if (!value)
-            return error_set(f->err, -EINVAL, "--set %s: the value is not valid UTF-8", s->name);
+            return error_set(f->err, -EINVAL, "--set %s: the value is not valid UTF-8 (or memory ran out)", s->name);
         if (!buf_ok(&path)) {
             json_decref(value);
             return error_set(f->err, -ENOMEM, "out of memory");
@@ -134,7 +134,8 @@ static int check_values(const struct filling *f) {
         if (!buf_ok(&path))
             return error_set(f->err, -ENOMEM, "out of memory");
         if (json_is_null(value))
-            return doc_error(f->doc, path.data, 1, f->err, -EINVAL, "parameter \"%s\" has no default: give it one, or --set %s=...", key, key);
+            return doc_error(f->doc, path.data, 1, f->err, -EINVAL, "parameter \"%s\" has no default: give it one, or --set %s=...", key,
+                             key);
         struct ref r;
         for (const char *text = json_string_value(value); text && ref_next(&text, &r);)
             if (ref_is_parameter(&r))
@@ -150,7 +151,8 @@ static int undeclared(const struct filling *f, const char *path, const struct re
         return doc_error(f->doc, path, 0, f->err, -EINVAL, "parameter ${%s} is not declared, did you mean ${%s}?", r->name, meant);
     cleanup_buf struct buf all = {0};
     name_all(f, &all);
-    return doc_error(f->doc, path, 0, f->err, -EINVAL, "parameter ${%s} is not declared; declared: %s (a literal \"${\" is written \"$${\")",
+    return doc_error(f->doc, path, 0, f->err, -EINVAL,
+                     "parameter ${%s} is not declared; declared: %s (a literal \"${\" is written \"$${\")",
                      r->name, buf_ok(&all) ? all.data : "");
 }
 
@@ -198,14 +200,17 @@ static int fill_text(const char *path, const char *text, void *arg) {
             return undeclared(f, path, &r);
         if (r.filtered)
             return doc_error(f->doc, path, 0, f->err, -EINVAL, "${%s}: a filter cannot follow a parameter", r.name);
-        if (r.start == text && !*r.end)
-            return remember(f, path, json_copy(value));
+        bool whole = r.start == text && !*r.end;
         found = true;
         buf_add(&out, done, (size_t)(r.start - done));
         add_value(f, &out, r.name, value);
         done = r.end;
         if (f->bytes + out.len > MAX_FILLED_BYTES)
             return doc_error(f->doc, path, 0, f->err, -EFBIG, "${%s} makes the scenario larger than %d bytes", r.name, MAX_FILLED_BYTES);
+        if (whole) {
+            f->bytes += out.len;
+            return remember(f, path, json_copy(value));
+        }
         bool dollar = buf_ok(&out) && out.len && out.data[out.len - 1] == '$';
         if (dollar && (*done == '{' || !strncmp(done, "${", 2)))
             return doc_error(f->doc, path, 0, f->err, -EINVAL, "${%s} ends with \"$\" and would make another reference here", r.name);

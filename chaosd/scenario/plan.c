@@ -38,10 +38,21 @@ static int add_act(struct maker *m, size_t fault, unsigned occurrence, int64_t a
     return 0;
 }
 
+static int compare_ns(const void *pa, const void *pb) {
+    int64_t a = *(const int64_t *)pa, b = *(const int64_t *)pb;
+    return a < b ? -1 : a > b;
+}
+
+/* Occurrences count in time's order, however the list is written. */
 static int plan_at(struct maker *m, size_t fault, struct rng *rng) {
     const struct durations *at = &SCENARIO_FAULTS(m->s)[fault].at;
+    cleanup_free int64_t *times = malloc(at->count * sizeof *times);
+    if (!times)
+        return error_set(m->err, -ENOMEM, "out of memory");
+    memcpy(times, at->ns, at->count * sizeof *times);
+    qsort(times, at->count, sizeof *times, compare_ns);
     for (size_t i = 0; i < at->count; i++) {
-        int r = add_act(m, fault, (unsigned)i + 1, round_ms(at->ns[i]), rng_u64(rng));
+        int r = add_act(m, fault, (unsigned)i + 1, round_ms(times[i]), rng_u64(rng));
         if (r < 0)
             return r;
     }
@@ -149,6 +160,6 @@ json_t *plan_to_json(const struct plan *p, const struct scenario *s) {
     if (r < 0)
         return NULL;
     return json_pack("{s:s, s:o, s:I, s:o, s:I, s:O, s:O}", "scenario", s->name, "seed", seed_of(p->seed), "duration_ns",
-                     (json_int_t)s->duration_ns, "duration", text_of(s->duration_ns), "settle_ns", (json_int_t)s->settle_ns, "faults", faults,
-                     "acts", acts);
+                     (json_int_t)s->duration_ns, "duration", text_of(s->duration_ns), "settle_ns", (json_int_t)s->settle_ns, "faults",
+                     faults, "acts", acts);
 }

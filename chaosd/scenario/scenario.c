@@ -55,24 +55,29 @@ static const struct shape window_shape = {
 };
 
 static const struct field load_fields[] = {
-    {.name = "name", .type = F_NAME, .offset = offsetof(struct load_spec, name), .required = true, .doc = "Its name in thresholds and reports."},
-    {.name = "kind", .type = F_KIND, .offset = offsetof(struct load_spec, kind), .kinds = KIND_LOAD, .required = true, .doc = "What is sent."},
+    {.name = "name", .type = F_NAME, .offset = offsetof(struct load_spec, name), .required = true,
+     .doc = "Its name in thresholds and reports."},
+    {.name = "kind", .type = F_KIND, .offset = offsetof(struct load_spec, kind), .kinds = KIND_LOAD, .required = true,
+     .doc = "What is sent."},
     {.name = "start", .type = F_DURATION, .offset = offsetof(struct load_spec, start_ns), .def = "0", .doc = "When it starts."},
-    {.name = "for", .type = F_DURATION, .offset = offsetof(struct load_spec, for_ns), .doc = "How long it goes on; until the end when not given."},
+    {.name = "for", .type = F_DURATION, .offset = offsetof(struct load_spec, for_ns),
+     .doc = "How long it goes on; until the end when not given."},
     {.name = "window", .type = F_OBJECT, .offset = offsetof(struct load_spec, window), .shape = &window_shape,
      .doc = "When a downtime of this load is over."},
     {0},
 };
 static const struct shape load_shape = {
-    .name = "load", .size = sizeof(struct load_spec), .fields = load_fields, .doc = "Requests that are sent as planned, whatever the answers.",
+    .name = "load", .size = sizeof(struct load_spec), .fields = load_fields,
+    .doc = "Requests that are sent as planned, whatever the answers.",
 };
 
 static const struct field fault_fields[] = {
     {.name = "name", .type = F_NAME, .offset = offsetof(struct fault_spec, name), .required = true,
      .doc = "Its name in thresholds and reports; its random numbers hang on it."},
-    {.name = "kind", .type = F_KIND, .offset = offsetof(struct fault_spec, kind), .kinds = KIND_FAULT, .required = true, .doc = "What is done."},
+    {.name = "kind", .type = F_KIND, .offset = offsetof(struct fault_spec, kind), .kinds = KIND_FAULT, .required = true,
+     .doc = "What is done."},
     {.name = "at", .type = F_DURATIONS, .offset = offsetof(struct fault_spec, at), .doc = "At these times."},
-    {.name = "every", .type = F_DURATION_RANGE, .offset = offsetof(struct fault_spec, every),
+    {.name = "every", .type = F_DURATION_RANGE, .offset = offsetof(struct fault_spec, every), .min = 1000000,
      .doc = "After random gaps within the range, drawn from the seed; instead of at."},
     {.name = "count", .type = F_INT, .offset = offsetof(struct fault_spec, count), .min = 1, .max = 1000000,
      .doc = "How many acts, with every; as many as fit the duration when not given."},
@@ -106,7 +111,8 @@ static const struct field scenario_fields[] = {
      .doc = "Names that ${secret.NAME} may use; values come from the command line or the environment and are never stored."},
     {.name = "cluster", .type = F_OBJECT, .offset = AT(cluster), .shape = &cluster_shape, .doc = "Where the pods are."},
     {.name = "roles", .type = F_MAP, .offset = AT(s.roles), .shape = &role_shape, .doc = "Roles by name, for selector.role."},
-    {.name = "load", .type = F_LIST, .offset = AT(s.loads), .max = 1000, .shape = &load_shape, .doc = "What is asked of the system meanwhile."},
+    {.name = "load", .type = F_LIST, .offset = AT(s.loads), .max = 1000, .shape = &load_shape,
+     .doc = "What is asked of the system meanwhile."},
     {.name = "faults", .type = F_LIST, .offset = AT(s.faults), .max = 1000, .shape = &fault_shape, .doc = "What goes wrong."},
     {.name = "guards", .type = F_OBJECT, .offset = AT(s.guards), .shape = &guards_shape, .doc = "What chaosd refuses to do."},
     {.name = "duration", .type = F_DURATION, .offset = AT(s.duration_ns), .required = true, .min = 1000000, .max = 315360000000000000,
@@ -115,7 +121,8 @@ static const struct field scenario_fields[] = {
      .doc = "How long to wait for every pod to be ready."},
     {.name = "settle", .type = F_DURATION, .offset = AT(s.settle_ns), .def = "5s",
      .doc = "Time kept free after the end of an act, within the duration, so that its recovery is seen."},
-    {.name = "expect", .type = F_STRINGS, .offset = AT(s.expect), .max = 1000, .doc = "Thresholds that decide the verdict, as in availability(writes) >= 95%."},
+    {.name = "expect", .type = F_STRINGS, .offset = AT(s.expect), .max = 1000,
+     .doc = "Thresholds that decide the verdict, as in availability(writes) >= 95%."},
     {0},
 };
 const struct shape scenario_shape = {
@@ -217,7 +224,8 @@ int scenario_load(const char *path, const struct scenario_options *o, struct sce
     return r < 0 ? r : from_doc(d, o, ret, err);
 }
 
-int scenario_parse(const char *name, const char *text, size_t len, const struct scenario_options *o, struct scenario **ret, struct error *err) {
+int scenario_parse(const char *name, const char *text, size_t len, const struct scenario_options *o, struct scenario **ret,
+                   struct error *err) {
     struct doc *d = NULL;
     int r = doc_parse(name, text, len, &d, err);
     return r < 0 ? r : from_doc(d, o, ret, err);

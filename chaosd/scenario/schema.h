@@ -55,7 +55,7 @@ struct field {
     size_t offset;            /* into the shape's struct */
     bool required;
     const char *def;          /* default as a user would write it; NULL: zero */
-    int64_t min, max;         /* inclusive, in the type's unit; both 0: the type's own limits. Lists: length */
+    int64_t min, max;         /* inclusive, in the type's unit; both 0: the type's own (never negative). Lists: length */
     const char *const *values; /* F_ENUM(S): NULL-terminated */
     const struct shape *shape; /* F_OBJECT, F_LIST, F_MAP */
     int kinds;                 /* F_KIND: enum kind_group */

@@ -14,8 +14,10 @@ struct selector {
     struct pairs label_selectors, field_selectors, annotation_selectors;
     struct list expression_selectors; /* struct expression */
     struct strings nodes, pods;
-    const char *role; /* NULL: any */
+    const char *role; /* NULL: any; "!leader": one who has not got it while another has */
 };
+static inline bool selector_role_negated(const struct selector *s) { return s->role && s->role[0] == '!'; }
+static inline const char *selector_role_name(const struct selector *s) { return selector_role_negated(s) ? s->role + 1 : s->role; }
 extern const struct shape selector_shape;
 
 /* selector + mode + value, embedded by every fault kind that takes pods. */

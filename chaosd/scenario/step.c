@@ -51,7 +51,8 @@ static int step_check(void *value, const struct schema_at *at, struct error *err
         if (!url)
             continue;
         if (s->method)
-            return doc_error(at->doc, at->path, 0, err, -EINVAL, "a step is one request: it has both %s and %s", s->method, methods[i].method);
+            return doc_error(at->doc, at->path, 0, err, -EINVAL, "a step is one request: it has both %s and %s", s->method,
+                             methods[i].method);
         s->method = methods[i].method;
         s->url = url;
     }
@@ -129,9 +130,9 @@ static const char *judge_json(const struct step_expect *e, const struct template
     return NULL;
 }
 
-/* First all are looked up, then all are handed over: a wrong answer leaves nothing behind. */
-static const char *take_captures(const struct step *s, const json_t *root, void (*on_capture)(const char *, const char *, void *), void *arg,
-                                 char *tmp, size_t size) {
+/* First all are looked up, then all are handed over: an answer that lacks one leaves nothing behind. */
+static const char *take_captures(const struct step *s, const json_t *root, void (*on_capture)(const char *, const char *, void *),
+                                 void *arg, char *tmp, size_t size) {
     char number[64];
     for (int pass = 0; pass < 2; pass++)
         for (size_t i = 0; i < s->capture.count; i++) {
@@ -167,6 +168,7 @@ const char *step_judge(const struct step *s, const struct template_vars *vars, i
         snprintf(tmp, size, "body is no JSON: %.60s", body && len ? where.text : "empty");
         return tmp;
     }
-    why = e ? judge_json(e, vars ? vars : &no_variables, root, tmp, size) : NULL;
-    return why ? why : take_captures(s, root, on_capture, arg, tmp, size);
+    /* Captures first: an expectation may compare two parts of one answer ("the leader's id is my own"). */
+    why = take_captures(s, root, on_capture, arg, tmp, size);
+    return why || !e ? why : judge_json(e, vars ? vars : &no_variables, root, tmp, size);
 }

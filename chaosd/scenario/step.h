@@ -23,6 +23,7 @@ struct step {
 extern const struct shape step_shape;
 
 /* NULL when the answer is right, else why not ("status 503, wanted 2xx"), in tmp. on_capture gets each captured value;
- * a path that is absent is a wrong answer. */
+ * a path that is absent is a wrong answer. Captures are handed over before expect.json is compared, which may so name them
+ * (vars must then know them); an answer that turns out wrong only there has been captured from. vars may be NULL. */
 const char *step_judge(const struct step *s, const struct template_vars *vars, int status, const char *body, size_t len,
                        void (*on_capture)(const char *name, const char *value, void *arg), void *arg, char *tmp, size_t size);

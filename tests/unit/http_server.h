@@ -64,7 +64,7 @@ static inline void server_long_line(int fd) {
     server_write(fd, "\r\nContent-Length: 0\r\n\r\n", 23);
 }
 
-static _Atomic unsigned server_connections, server_slow_seen;
+static _Atomic unsigned server_connections;
 
 /* Returns false when the connection is to be closed. */
 static inline bool server_serve(int fd, const char *path, const char *request, bool *stale, unsigned number) {
@@ -83,8 +83,10 @@ static inline bool server_serve(int fd, const char *path, const char *request, b
         *stale = path[1] == 's';
     } else if (strcmp(path, "/json") == 0) {
         server_answer(fd, "200 OK", "{\"id\":\"abc\",\"n\":{\"term\":7}}");
+    } else if (strncmp(path, "/mirror/", 8) == 0) {
+        snprintf(text, sizeof text, "{\"x\":\"%.200s\"}", path + 8);
+        server_answer(fd, "200 OK", text);
     } else if (strcmp(path, "/hang") == 0) {
-        atomic_fetch_add(&server_slow_seen, 1);
         pause();
     } else if (strncmp(path, "/slow/", 6) == 0) {
         usleep((useconds_t)atoi(path + 6) * 1000);

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "check/internal.h"
+#include "check/order.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Rows that one sample goes into: its load, its lane, its target. */
+struct places {
+    size_t whole, lanes[LANE_COUNT];
+    size_t *targets; /* by target number */
+};
+#define NOWHERE SIZE_MAX
+enum { TARGETS = 65536 };
+
+static int add_row(struct work *w, size_t load, int lane, const char *target, size_t *ret, struct error *err) {
+    struct judgement *j = w->j;
+    size_t cap = w->lane_cap;
+    if (grow(&j->lanes, j->lane_count, &w->lane_cap, sizeof *j->lanes) < 0 || grow(&w->rows, j->lane_count, &cap, sizeof *w->rows) < 0)
+        return out_of_memory(err);
+    *ret = j->lane_count++;
+    j->lanes[*ret] = (struct lane_figures){.load = w->loads[load].name, .load_index = (int)load, .lane = lane, .target = target};
+    w->rows[*ret] = (struct row){.from = INT64_MAX, .to = INT64_MIN};
+    windows_init(&w->rows[*ret].windows, w->loads[load].goods, w->loads[load].over_ns);
+    return 0;
+}
+
+static const char *target_name(const struct work *w, unsigned number) {
+    for (size_t i = 0; i < w->h->event_count; i++) {
+        const struct event *e = &w->h->events[i];
+        if (!strcmp(e->op, "load/target") && json_int_or(e->data, "id", -1) == (int64_t)number)
+            return e->target;
+    }
+    return arena_printf(w->a, "target-%u", number);
+}
+
+static bool lane_declared(const struct work *w, size_t load, int lane) {
+    json_t *spec = json_array_get(json_object_get(w->h->header, "loads"), load), *name;
+    size_t i;
+    json_array_foreach(json_object_get(spec, "lanes"), i, name)
+        if (json_is_string(name) && !strcmp(json_string_value(name), lane_names[lane]))
+            return true;
+    return false;
+}
+
+static int make_rows(struct work *w, size_t load, struct places *p, struct error *err) {
+    const struct load_work *l = &w->loads[load];
+    bool lanes[LANE_COUNT] = {false};
+    for (size_t i = 0; i < TARGETS; i++)
+        p->targets[i] = NOWHERE;
+    for (size_t i = 0; i < l->count; i++) {
+        lanes[l->order[i]->lane] = true;
+        p->targets[l->order[i]->target] = 0;
+    }
+    p->whole = load;
+    int rc = 0;
+    for (int i = 0; i < LANE_COUNT && rc == 0; i++) {
+        p->lanes[i] = NOWHERE;
+        if (lanes[i] || lane_declared(w, load, i))
+            rc = add_row(w, load, i, NULL, &p->lanes[i], err);
+    }
+    p->targets[SAMPLE_NO_TARGET] = NOWHERE;
+    for (unsigned i = 0; i < SAMPLE_NO_TARGET && rc == 0; i++) {
+        if (p->targets[i] == NOWHERE)
+            continue;
+        const char *name = target_name(w, i);
+        rc = name ? add_row(w, load, -1, name, &p->targets[i], err) : out_of_memory(err);
+    }
+    return rc;
+}
+
+static bool stalled_between(const struct work *w, int64_t from, int64_t to) {
+    size_t lo = 0, hi = w->stall_count;
+    while (lo < hi) { /* the first stall that ends at or after from */
+        size_t mid = lo + (hi - lo) / 2;
+        if (w->stalls[mid].to < from)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < w->stall_count && w->stalls[lo].from <= to;
+}
+
+struct request_view { /* a sample as every row sees it */
+    enum request what;
+    int64_t end, latency;
+    bool touched;
+};
+
+static struct request_view view(const struct work *w, const struct load_work *l, const struct sample *s) {
+    struct request_view v = {.what = REQUEST_GOOD, .end = s->end_ns, .latency = s->end_ns - s->planned_ns};
+    if (s->outcome == OUTCOME_UNSENT_STALL) {
+        v.what = REQUEST_UNSENT_STALL;
+        return v;
+    }
+    if (s->outcome != OUTCOME_GOOD) {
+        v.what = stalled_between(w, s->planned_ns, s->planned_ns) ? REQUEST_BAD_STALLED : REQUEST_BAD;
+        v.latency = LATENCY_BAD;
+    }
+    if (s->outcome == OUTCOME_UNSENT_CAP)
+        v.end = s->planned_ns + l->deadline_ns; /* had it been sent, it would have been known bad then */
+    v.touched = stalled_between(w, s->planned_ns, v.end);
+    return v;
+}
+
+static int row_add(struct work *w, size_t at, size_t ordinal, const struct sample *s, const struct request_view *v) {
+    if (at == NOWHERE)
+        return 0;
+    struct lane_figures *f = &w->j->lanes[at];
+    struct row *r = &w->rows[at];
+    if (windows_add(&r->windows, ordinal, v->what, s->start_ns, v->end) < 0)
+        return -1;
+    f->reasons[s->reason]++;
+    if (v->what == REQUEST_UNSENT_STALL) {
+        f->stalled_unsent++;
+        return 0;
+    }
+    f->planned++;
+    f->good += s->outcome == OUTCOME_GOOD;
+    f->bad += s->outcome == OUTCOME_BAD;
+    f->unsent += s->outcome == OUTCOME_UNSENT_CAP;
+    f->stale_retry += (s->flags & SAMPLE_STALE_RETRY) != 0;
+    r->touched += v->touched;
+    r->from = s->start_ns < r->from ? s->start_ns : r->from;
+    r->to = s->end_ns > r->to ? s->end_ns : r->to;
+    return latencies_add(&r->latencies, v->latency);
+}
+
+static double share(double lost, double span) { return lost >= span ? 0 : lost <= 0 ? 1 : 1 - lost / span; }
+
+/* Availability by time: the point where every window has one, between what the brackets allow. */
+static void time_figures(struct lane_figures *f, const struct row *r) {
+    double span = (double)r->to - (double)r->from, least = 0, point = 0, most = 0;
+    bool known = true;
+    f->by_time = f->time_low = f->time_high = NAN;
+    if (r->from > r->to || span <= 0)
+        return;
+    for (size_t i = 0; i < r->windows.count; i++) {
+        const struct window *win = &r->windows.list[i];
+        int64_t p = window_point(win);
+        known &= p != UNKNOWN_NS;
+        point += p != UNKNOWN_NS ? (double)p : 0;
+        least += (double)window_min(win);
+        most += (double)(win->end != UNKNOWN_NS ? win->end : r->to) - (double)(win->before != UNKNOWN_NS ? win->before : r->from);
+    }
+    if (known)
+        f->by_time = share(point, span);
+    f->time_low = share(most, span);
+    f->time_high = share(least, span);
+}
+
+static int copy_windows(struct work *w, size_t at) {
+    struct lane_figures *f = &w->j->lanes[at];
+    const struct row *r = &w->rows[at];
+    f->downtime_count = r->windows.count;
+    f->downtime = arena_alloc(w->a, (r->windows.count + 1) * sizeof *f->downtime);
+    if (!f->downtime)
+        return -1;
+    for (size_t i = 0; i < r->windows.count; i++) {
+        const struct window *win = &r->windows.list[i];
+        f->downtime[i] = (struct downtime){
+            .start = win->first_start,
+            .end = win->end,
+            .min = window_min(win),
+            .point = window_point(win),
+            .max = window_max(win),
+            .bad = win->bad,
+            .short_by = win->end == UNKNOWN_NS && win->goods_after ? r->to - win->first_good_end : UNKNOWN_NS,
+            .act = act_of_window(w->j, win->first_end),
+            .censored = window_max(win) == UNKNOWN_NS,
+            .stalled = win->stalled,
+        };
+    }
+    return 0;
+}
+
+static int finish_row(struct work *w, size_t at) {
+    struct lane_figures *f = &w->j->lanes[at];
+    struct row *r = &w->rows[at];
+    for (size_t i = 0; i < w->stall_count && r->windows.count; i++)
+        windows_stall(&r->windows, w->stalls[i].from, w->stalls[i].to, r->to);
+    for (size_t i = 0; i < r->windows.count; i++)
+        r->stalled_bad += r->windows.list[i].stalled ? r->windows.list[i].bad : 0;
+    if (latencies_sort(&r->latencies) < 0)
+        return -1;
+    f->by_requests = f->planned ? (double)f->good / (double)f->planned : NAN;
+    f->p50_ms = latencies_ms(&r->latencies, 500000);
+    f->p90_ms = latencies_ms(&r->latencies, 900000);
+    f->p99_ms = latencies_ms(&r->latencies, 990000);
+    f->p999_ms = latencies_ms(&r->latencies, 999000);
+    f->max_ms = latencies_ms(&r->latencies, 1000000);
+    time_figures(f, r);
+    if (f->target)
+        latencies_free(&r->latencies); /* no threshold asks for a target's quantiles */
+    return copy_windows(w, at);
+}
+
+/* Distributes the samples to their loads. */
+static int collect(struct work *w, struct error *err) {
+    for (size_t i = 0; i < w->h->sample_count; i++)
+        if (w->h->samples[i].load < w->load_count)
+            w->loads[w->h->samples[i].load].count++;
+    for (size_t i = 0; i < w->load_count; i++) {
+        struct load_work *l = &w->loads[i];
+        l->order = calloc(l->count + 1, sizeof(struct sample *));
+        if (!l->order)
+            return out_of_memory(err);
+        l->count = 0;
+        l->last_end = INT64_MIN;
+    }
+    for (size_t i = 0; i < w->h->sample_count; i++) {
+        const struct sample *s = &w->h->samples[i];
+        if (s->load >= w->load_count || s->lane >= LANE_COUNT || s->outcome >= OUTCOME_COUNT || s->reason >= REASON_COUNT)
+            continue; /* the reader refuses such; a judgement must not fall over it either */
+        struct load_work *l = &w->loads[s->load];
+        l->order[l->count++] = s;
+        l->longest = s->end_ns - s->start_ns > l->longest ? s->end_ns - s->start_ns : l->longest;
+        l->last_end = s->end_ns > l->last_end ? s->end_ns : l->last_end;
+    }
+    for (size_t i = 0; i < w->load_count; i++)
+        if (order_samples(w->loads[i].order, w->loads[i].count) < 0)
+            return out_of_memory(err);
+    return 0;
+}
+
+/* A load that never worked before the first fault says nothing about the fault. */
+static void judge_baseline(struct work *w, size_t load) {
+    struct load_work *l = &w->loads[load];
+    bool any = false, early = false;
+    for (size_t i = 0; i < l->count && !early; i++) {
+        bool good = l->order[i]->outcome == OUTCOME_GOOD;
+        any |= good;
+        early = good && (w->first_act == UNKNOWN_NS || l->order[i]->end_ns <= w->first_act);
+    }
+    if (early)
+        return;
+    const char *what = !l->count ? "sent no request" : !any ? "had no success at all" : "had no success before the first fault";
+    l->not_judged = arena_printf(w->a, "%s %s (is the target right?)", l->name, what);
+    if (!l->not_judged)
+        l->not_judged = "not judged";
+}
+
+static int measure_load(struct work *w, size_t load, struct places *p, struct error *err) {
+    const struct load_work *l = &w->loads[load];
+    int rc = make_rows(w, load, p, err);
+    for (size_t i = 0; i < l->count && rc == 0; i++) {
+        const struct sample *s = l->order[i];
+        struct request_view v = view(w, l, s);
+        if (row_add(w, p->whole, i, s, &v) < 0 || row_add(w, p->lanes[s->lane], i, s, &v) < 0 || row_add(w, p->targets[s->target], i, s, &v) < 0)
+            rc = out_of_memory(err);
+    }
+    judge_baseline(w, load);
+    return rc;
+}
+
+int measure_loads(struct work *w, struct error *err) {
+    struct places p = {0};
+    cleanup_free size_t *targets = calloc(TARGETS, sizeof *targets);
+    p.targets = targets;
+    if (!targets)
+        return out_of_memory(err);
+    int rc = collect(w, err);
+    for (size_t i = 0, row; i < w->load_count && rc == 0; i++)
+        rc = add_row(w, i, -1, NULL, &row, err);
+    for (size_t i = 0; i < w->load_count && rc == 0; i++)
+        rc = measure_load(w, i, &p, err);
+    for (size_t i = 0; i < w->j->lane_count && rc == 0; i++)
+        rc = finish_row(w, i) < 0 ? out_of_memory(err) : 0;
+    return rc;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "check/orderstat.h"
+
+#include <math.h>
+
+/* log P(Bin(n, q) = i) from that of i - 1. */
+static double next_term(double log_term, size_t n, double q, size_t i) {
+    return log_term + log((double)(n - i + 1) / (double)i) + log(q / (1 - q));
+}
+
+size_t rank_upper(size_t n, double q) {
+    double log_term = (double)n * log1p(-q), sum = 0;
+    for (size_t k = 1; k <= n; k++) {
+        sum += exp(log_term); /* P(Bin <= k - 1) */
+        if (sum >= CONFIDENCE)
+            return k;
+        log_term = next_term(log_term, n, q, k);
+    }
+    return 0;
+}
+
+size_t rank_lower(size_t n, double q) {
+    double log_term = (double)n * log1p(-q), sum = 0;
+    size_t best = 0;
+    for (size_t k = 1; k <= n; k++) {
+        sum += exp(log_term);
+        if (sum > 1 - CONFIDENCE)
+            break;
+        best = k;
+        log_term = next_term(log_term, n, q, k);
+    }
+    return best;
+}
+
+size_t rank_least_n(double q) { return (size_t)ceil(log1p(-CONFIDENCE) / log(q)); }

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Order in the journal: the reaper's own record goes in before the record of what it undoes. Records are undone newest first,
+ * so that `chaosd revert` has thawed the pod before it ends the reaper that would have done it. */
+#include "cluster/reaper.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "cluster/undo.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+
+#define READY 'r'
+#define DISMISS 'd'
+#define READY_TIMEOUT_MS 5000
+#define DISMISS_TIMEOUT_MS 5000
+
+struct reaper {
+    pid_t pid;
+    uint64_t start_time;
+    int line; /* its standard input: READY comes back on it, DISMISS goes out */
+};
+
+/* Its standard input is our line to it; nothing else of ours gets over. A session of its own: no terminal ends it. */
+static int spawn(char *const *argv, int line, pid_t *ret_pid, struct error *err) {
+    const char *exe = getenv("CHAOSD_EXE");
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t attr;
+    sigset_t none, all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawn_file_actions_init(&files);
+    posix_spawnattr_init(&attr);
+    int e = posix_spawn_file_actions_adddup2(&files, line, 0);
+    e = e ? e : posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
+    e = e ? e : posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_WRONLY, 0);
+    e = e ? e : posix_spawn_file_actions_addclosefrom_np(&files, 3);
+    e = e ? e : posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    e = e ? e : posix_spawnattr_setsigmask(&attr, &none);
+    e = e ? e : posix_spawnattr_setsigdefault(&attr, &all);
+    e = e ? e : posix_spawn(ret_pid, exe && *exe ? exe : "/proc/self/exe", &files, &attr, argv, environ);
+    posix_spawn_file_actions_destroy(&files);
+    posix_spawnattr_destroy(&attr);
+    return e ? error_set(err, -e, "starting the reaper: %s", strerror(e)) : 0;
+}
+
+static bool wait_readable(int fd, int timeout_ms) {
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int n;
+    while ((n = poll(&p, 1, timeout_ms)) < 0 && errno == EINTR)
+        ;
+    return n > 0;
+}
+
+static int wait_ready(struct reaper *r, struct error *err) {
+    char c = 0;
+    if (!wait_readable(r->line, READY_TIMEOUT_MS))
+        return error_set(err, -ETIMEDOUT, "the reaper does not get ready");
+    if (read(r->line, &c, 1) != 1 || c != READY)
+        return error_set(err, -EIO, "the reaper ended at its start");
+    return proc_start_time(r->pid, &r->start_time, err);
+}
+
+int reaper_start(const json_t *undo, int64_t deadline_boot_ns, struct reaper **ret, struct error *err) {
+    cleanup_free struct reaper *r = calloc(1, sizeof *r);
+    cleanup_free char *json = json_dumps(undo, JSON_COMPACT);
+    char deadline[32], name[] = "chaosd", verb[] = "__reap";
+    snprintf(deadline, sizeof deadline, "%lld", (long long)deadline_boot_ns);
+    if (!r || !json)
+        return error_set(err, -ENOMEM, "out of memory");
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+        return error_errno(err, "socketpair");
+    cleanup_close int ours = ends[0], theirs = ends[1];
+    char *argv[] = {name, verb, deadline, json, NULL};
+    int rc = spawn(argv, theirs, &r->pid, err);
+    close(take_fd(&theirs)); /* or a reaper that dies at once would not be noticed */
+    if (rc < 0)
+        return rc;
+    r->line = ours;
+    rc = wait_ready(r, err);
+    if (rc < 0) {
+        kill(r->pid, SIGKILL); /* our child, not yet waited for: the pid is its own */
+        while (waitpid(r->pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+        return rc;
+    }
+    take_fd(&ours);
+    *ret = take_ptr(r);
+    return 0;
+}
+
+json_t *reaper_undo(const struct reaper *r) {
+    return json_pack("{s:s, s:I, s:I}", "kind", "reaper", "pid", (json_int_t)r->pid, "start_time", (json_int_t)r->start_time);
+}
+
+void reaper_dismiss(struct reaper *r) {
+    if (!r)
+        return;
+    const char word = DISMISS;
+    send(r->line, &word, 1, MSG_NOSIGNAL); /* it may have acted and ended already */
+    if (!wait_readable(r->line, DISMISS_TIMEOUT_MS)) /* its end closes the line */
+        kill(r->pid, SIGKILL);
+    while (waitpid(r->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    close(r->line);
+    free(r);
+}
+
+/* ---- the reaper itself */
+
+enum { ON_LINE, ON_TIME, ON_TERM };
+
+/* What ends the wait: ON_LINE is the dismissal, the others say act. The line's end alone (chaosd died) is no reason yet. */
+static int wait_for_work(int64_t deadline_boot_ns) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGQUIT, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    if (deadline_boot_ns <= 0)
+        deadline_boot_ns = 1; /* 0 would disarm the timer */
+    struct itimerspec at = {.it_value = {.tv_sec = deadline_boot_ns / NS_PER_S, .tv_nsec = deadline_boot_ns % NS_PER_S}};
+    struct pollfd fds[] = {[ON_LINE] = {.fd = 0, .events = POLLIN},
+                           [ON_TIME] = {.fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC), .events = POLLIN},
+                           [ON_TERM] = {.fd = signalfd(-1, &set, SFD_CLOEXEC), .events = POLLIN}};
+    if (fds[ON_TIME].fd < 0 || fds[ON_TERM].fd < 0 || timerfd_settime(fds[ON_TIME].fd, TFD_TIMER_ABSTIME, &at, NULL) < 0)
+        return -1; /* not ready: nothing was promised yet */
+    const char word = READY;
+    if (write(0, &word, 1) != 1)
+        return -1;
+    for (;;) {
+        if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+            return ON_TIME; /* better too early than never */
+        if (fds[ON_TIME].revents)
+            return ON_TIME;
+        if (fds[ON_TERM].revents)
+            return ON_TERM;
+        char c = 0;
+        if (fds[ON_LINE].revents) {
+            if (read(0, &c, 1) == 1 && c == DISMISS)
+                return ON_LINE;
+            if (c == 0)
+                fds[ON_LINE].fd = -1; /* chaosd is gone: the deadline stays */
+        }
+    }
+}
+
+int reaper_main(int argc, char **argv) {
+    if (argc < 3)
+        return 64;
+    char *end = NULL;
+    const char *when = argv[argc - 2]; /* the last two, whether or not the program's name stands before the command's */
+    const long long deadline = strtoll(when, &end, 10);
+    cleanup_json json_t *undo = json_loads(argv[argc - 1], 0, NULL);
+    if (!undo || *end || end == when)
+        return 64;
+    int what = wait_for_work(deadline);
+    if (what < 0)
+        return 70;
+    return what == ON_LINE || undo_apply(undo, NULL) == 0 ? 0 : 70;
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/cleanup.h"
+#include "load/http_priv.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const char *const arrival_names[] = {[ARRIVAL_CONSTANT] = "constant", [ARRIVAL_POISSON] = "poisson", NULL};
+static const char *const http_lanes[] = {[LANE_FRESH] = "fresh", [LANE_REUSED] = "reused", NULL};
+static const char *const pick_names[] = {[PICK_ROUND_ROBIN] = "round-robin", [PICK_RANDOM] = "random", NULL};
+
+#define T(member) offsetof(struct http_targets, member)
+static const struct field target_fields[] = {
+    {.name = "selector", .type = F_OBJECT, .offset = T(selector), .shape = &selector_shape, .doc = "The pods that requests go to."},
+    {.name = "base", .type = F_TEMPLATE, .offset = T(base), .doc = "URL in front of the steps' paths, as \"http://${pod.ip}:2379\"."},
+    {.name = "pick", .type = F_ENUM, .offset = T(pick), .def = "round-robin", .values = pick_names,
+     .doc = "Which of several targets is next: each in turn, or at random from the run's seed."},
+    {.name = "ready", .type = F_BOOL, .offset = T(ready), .doc = "Only pods that are ready, as a Service would; all running ones when false."},
+    {.name = "url", .type = F_TEMPLATE, .offset = T(url), .doc = "One fixed base URL instead of pods."},
+    {.name = "urls", .type = F_TEMPLATES, .offset = T(urls), .doc = "Several fixed base URLs."},
+    {0},
+};
+#undef T
+
+static int check_base(const struct template *t, const struct schema_at *at, const char *field, struct error *err) {
+    const char *text = template_text(t);
+    if (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0 || strncmp(text, "${", 2) == 0)
+        return 0;
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", at->path, field);
+    return doc_error(at->doc, path, 0, err, -EINVAL, "expected a URL that begins with http:// or https://");
+}
+
+static int check_targets(void *value, const struct schema_at *at, struct error *err) {
+    const struct http_targets *t = value;
+    int given = !!t->selector + !!t->url + (t->urls.count > 0);
+    if (given != 1)
+        return doc_error(at->doc, at->path, 0, err, -EINVAL, "expected %s of selector, url and urls", given ? "only one" : "one");
+    if (t->selector && !t->base)
+        return doc_error(at->doc, at->path, 0, err, -EINVAL, "a selector needs base, the URL of a pod: \"http://${pod.ip}:8080\"");
+    if (!t->selector && t->base)
+        return doc_error(at->doc, at->path, 0, err, -EINVAL, "base goes with selector; here the URL itself is the base");
+    if (!t->selector && t->ready)
+        return doc_error(at->doc, at->path, 0, err, -EINVAL, "ready goes with selector: nobody says whether a fixed URL is ready");
+    int rc = t->base ? check_base(t->base, at, "base", err) : t->url ? check_base(t->url, at, "url", err) : 0;
+    for (size_t i = 0; rc == 0 && i < t->urls.count; i++)
+        rc = check_base(t->urls.items[i], at, "urls", err);
+    return rc;
+}
+
+static const struct shape targets_shape = {
+    .name = "targets", .size = sizeof(struct http_targets), .fields = target_fields, .check = check_targets, .doc = "Where requests go.",
+};
+
+int http_step_templates(const struct step *s, int (*fn)(const struct template *t, void *arg), void *arg) {
+    const struct template *const single[] = {s->url, s->json, s->body};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(single); i++)
+        rc = single[i] ? fn(single[i], arg) : 0;
+    for (size_t i = 0; rc == 0 && i < s->headers.count; i++)
+        rc = fn(s->headers.items[i].value, arg);
+    for (size_t i = 0; rc == 0 && s->expect && i < s->expect->json.count; i++)
+        rc = fn(s->expect->json.items[i].value, arg);
+    return rc;
+}
+
+/* --- each name used must be one that a request can answer --- */
+
+struct name_check {
+    const struct http_load *p;
+    size_t step; /* captures of the steps before count */
+    const struct schema_at *at;
+    char path[512];
+    struct error *err;
+};
+
+static bool captured_before(const struct http_load *p, size_t step, const char *name) {
+    for (size_t i = 0; i < step; i++)
+        for (size_t k = 0; k < HTTP_STEPS(p)[i].capture.count; k++)
+            if (strcmp(HTTP_STEPS(p)[i].capture.items[k].key, name) == 0)
+                return true;
+    return false;
+}
+
+static int check_name(const char *name, void *arg) {
+    const struct name_check *c = arg;
+    if (strncmp(name, "capture.", 8) == 0 && !captured_before(c->p, c->step, name + 8))
+        return doc_error(c->at->doc, c->path, 0, c->err, -EINVAL, "${%s}: no earlier step captures \"%s\"", name, name + 8);
+    if (strncmp(name, "pod.", 4) == 0 && !c->p->targets->selector)
+        return doc_error(c->at->doc, c->path, 0, c->err, -EINVAL, "${%s}: with a fixed URL there is no pod; use targets.selector", name);
+    if (strncmp(name, "ledger.", 7) == 0)
+        return doc_error(c->at->doc, c->path, 0, c->err, -EINVAL, "${%s}: this load keeps no ledger", name);
+    return 0;
+}
+
+static int check_template(const struct template *t, void *arg) { return template_names(t, check_name, arg); }
+
+static int check_bases(struct name_check *c) {
+    const struct http_targets *t = c->p->targets;
+    int rc = t->base ? check_template(t->base, c) : t->url ? check_template(t->url, c) : 0;
+    for (size_t i = 0; rc == 0 && i < t->urls.count; i++)
+        rc = check_template(t->urls.items[i], c);
+    return rc;
+}
+
+static int check_load(void *value, const struct schema_at *at, struct error *err) {
+    struct http_load *p = value;
+    for (size_t i = 0; i < p->lanes.count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (p->lanes.items[i] == p->lanes.items[k])
+                return doc_error(at->doc, at->path, 0, err, -EINVAL, "lanes: \"%s\" is there twice", http_lanes[p->lanes.items[i]]);
+    struct name_check c = {.p = p, .at = at, .err = err};
+    snprintf(c.path, sizeof c.path, "%s/targets", at->path);
+    int rc = check_bases(&c);
+    for (c.step = 0; rc == 0 && c.step < p->steps.count; c.step++) {
+        snprintf(c.path, sizeof c.path, "%s/steps/%zu", at->path, c.step);
+        rc = http_step_templates(&HTTP_STEPS(p)[c.step], check_template, &c);
+    }
+    return rc;
+}
+
+#define L(member) offsetof(struct http_load, member)
+static const struct field load_fields[] = {
+    {.name = "rate", .type = F_RATE, .offset = L(rate), .required = true, .min = 1, .max = INT64_C(1000000000000),
+     .doc = "Requests planned, as \"200/s\"; the lanes share it evenly."},
+    {.name = "arrival", .type = F_ENUM, .offset = L(arrival), .def = "constant", .values = arrival_names,
+     .doc = "Gaps between requests: all the same, or random as those of many independent users are."},
+    {.name = "lanes", .type = F_ENUMS, .offset = L(lanes), .def = "[reused]", .min = 1, .max = 2, .values = http_lanes,
+     .doc = "Connections: fresh for each request, reused, or both side by side, since they fail differently."},
+    {.name = "targets", .type = F_OBJECT, .offset = L(targets), .required = true, .shape = &targets_shape, .doc = "Where requests go."},
+    {.name = "steps", .type = F_LIST, .offset = L(steps), .required = true, .min = 1, .max = 64, .shape = &step_shape,
+     .doc = "What a request does, in order; it is good when every answer is right and the last came within the deadline."},
+    {.name = "deadline", .type = F_DURATION, .offset = L(deadline_ns), .def = "1s", .min = NS_PER_MS, .max = 3600 * NS_PER_S,
+     .doc = "From the planned time to the end of the last step; slower is bad."},
+    {.name = "concurrency", .type = F_INT, .offset = L(concurrency), .def = "1000", .min = 1, .max = 20000,
+     .doc = "Requests under way at once; one planned beyond it is recorded as unsent, which counts as bad."},
+    {.name = "late", .type = F_DURATION, .offset = L(late_ns), .def = "100ms", .min = NS_PER_MS, .max = 3600 * NS_PER_S,
+     .doc = "A request that chaosd itself is later with than this is recorded as unsent instead of sent in a burst."},
+    {.name = "insecure", .type = F_BOOL, .offset = L(insecure), .doc = "Accept any TLS certificate."},
+    {0},
+};
+#undef L
+
+const struct shape http_load_shape = {
+    .name = "http", .size = sizeof(struct http_load), .fields = load_fields, .check = check_load,
+    .doc = "HTTP requests at planned times, whatever the answers do.",
+};
+
+json_t *http_load_describe(const struct load_spec *spec) {
+    const struct http_load *p = spec->kind.params;
+    cleanup_json json_t *lanes = json_array();
+    for (size_t i = 0; i < p->lanes.count; i++)
+        if (json_array_append_new(lanes, json_string(lane_names[p->lanes.items[i]])) < 0)
+            return NULL;
+    return json_pack("{s:s, s:I, s:O, s:I}", "kind", "http", "rate_micro", (json_int_t)p->rate, "lanes", lanes, "deadline_ns",
+                     (json_int_t)p->deadline_ns);
+}

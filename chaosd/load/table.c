@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every load kind, a row each. */
+#include "load/load.h"
+
+#define KINDS(ROW) ROW(load_http)
+
+#define DECLARE(kind) extern const struct load_kind kind;
+#define POINT(kind) &kind,
+KINDS(DECLARE)
+const struct load_kind *const load_kinds[] = {KINDS(POINT) NULL};

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/json.h"
+
+#include "base/cleanup.h"
+#include "report/kinds.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+/* jansson's own sticky failure: setting a NULL value fails, and so does setting into a NULL object. */
+struct put {
+    json_t *o;
+    bool failed;
+};
+
+static void put(struct put *p, const char *key, json_t *value) {
+    if (json_object_set_new(p->o, key, value) < 0)
+        p->failed = true;
+}
+
+static json_t *done(struct put *p) {
+    if (!p->failed && p->o)
+        return p->o;
+    json_decref(p->o);
+    return NULL;
+}
+
+/* Decimals are fixed, so that the bytes are. */
+static json_t *real(double v, double unit) { return isnan(v) || isinf(v) ? json_null() : json_real(round(v * unit) / unit); }
+
+static json_t *ms(double v) { return real(v, 1e3); }
+
+static json_t *text_or_null(const char *s) { return s ? json_string(s) : json_null(); }
+
+static json_t *copy_or_null(const json_t *v) { return v ? json_deep_copy(v) : json_null(); }
+
+/* Adds a member made by fn for each of n things that it wants (NULL with *skip set: it does not). */
+static json_t *list_of(const struct judgement *j, size_t n, json_t *(*fn)(const struct judgement *, size_t, bool *skip)) {
+    json_t *list = json_array();
+    for (size_t i = 0; list && i < n; i++) {
+        bool skip = false;
+        json_t *v = fn(j, i, &skip);
+        if (!skip && json_array_append_new(list, v) < 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+static json_t *check_json(const struct judgement *j, size_t i, bool *skip) {
+    (void)skip;
+    const struct check_result *c = &j->checks[i];
+    struct put p = {json_object(), false};
+    put(&p, "name", json_string(c->name));
+    put(&p, "verdict", json_string(verdict_names[c->verdict]));
+    put(&p, "value", real(c->value, 1e6));
+    put(&p, "limit", real(c->limit, 1e6));
+    put(&p, "unit", json_string(c->unit));
+    put(&p, "why", json_string(c->why));
+    return done(&p);
+}
+
+static json_t *downtime_json(const struct judgement *j, const struct downtime *d) {
+    struct put p = {json_object(), false};
+    put(&p, "start_ms", json_ms(d->start));
+    put(&p, "end_ms", json_ms(d->end));
+    put(&p, "min_ms", json_ms(d->min));
+    put(&p, "point_ms", json_ms(d->point));
+    put(&p, "max_ms", json_ms(d->max));
+    put(&p, "fault", d->act < 0 ? json_null() : json_string(j->acts[d->act].fault));
+    put(&p, "act", d->act < 0 ? json_null() : json_integer(d->act));
+    put(&p, "bad", json_integer(d->bad));
+    put(&p, "censored", json_boolean(d->censored));
+    put(&p, "stalled", json_boolean(d->stalled));
+    return done(&p);
+}
+
+static json_t *windows_json(const struct judgement *j, const struct lane_figures *f) {
+    json_t *list = json_array();
+    for (size_t i = 0; list && i < f->downtime_count; i++)
+        if (json_array_append_new(list, downtime_json(j, &f->downtime[i])) < 0) {
+            json_decref(list);
+            return NULL;
+        }
+    return list;
+}
+
+static json_t *availability_json(const struct lane_figures *f) {
+    struct put p = {json_object(), false};
+    put(&p, "requests", real(f->by_requests, 1e9));
+    put(&p, "time", real(f->by_time, 1e9));
+    put(&p, "low", real(f->time_low, 1e9));
+    put(&p, "high", real(f->time_high, 1e9));
+    return done(&p);
+}
+
+static json_t *latency_json(const struct lane_figures *f) {
+    struct put p = {json_object(), false};
+    put(&p, "p50", ms(f->p50_ms));
+    put(&p, "p90", ms(f->p90_ms));
+    put(&p, "p99", ms(f->p99_ms));
+    put(&p, "p999", ms(f->p999_ms));
+    put(&p, "max", ms(f->max_ms));
+    return done(&p);
+}
+
+static json_t *reasons_json(const struct lane_figures *f) {
+    struct put p = {json_object(), false};
+    for (int i = REASON_NONE + 1; i < REASON_COUNT; i++)
+        if (f->reasons[i])
+            put(&p, reason_names[i], json_integer(f->reasons[i]));
+    return done(&p);
+}
+
+static json_t *figures_json(const struct judgement *j, const struct lane_figures *f) {
+    struct put p = {json_object(), false};
+    put(&p, "load", json_string(f->load));
+    if (f->lane >= 0)
+        put(&p, "lane", json_string(lane_names[f->lane]));
+    if (f->target)
+        put(&p, "target", json_string(f->target));
+    put(&p, "planned", json_integer(f->planned));
+    put(&p, "good", json_integer(f->good));
+    put(&p, "bad", json_integer(f->bad));
+    put(&p, "unsent", json_integer(f->unsent));
+    put(&p, "unsent_stalled", json_integer(f->stalled_unsent));
+    put(&p, "stale_retry", json_integer(f->stale_retry));
+    put(&p, "availability", availability_json(f));
+    put(&p, "latency_ms", latency_json(f));
+    put(&p, "reasons", reasons_json(f));
+    put(&p, "downtime", windows_json(j, f));
+    return done(&p);
+}
+
+static json_t *load_json(const struct judgement *j, size_t i, bool *skip) {
+    *skip = j->lanes[i].lane >= 0 || j->lanes[i].target;
+    return *skip ? NULL : figures_json(j, &j->lanes[i]);
+}
+
+static json_t *lane_json(const struct judgement *j, size_t i, bool *skip) {
+    *skip = j->lanes[i].lane < 0 || j->lanes[i].target;
+    return *skip ? NULL : figures_json(j, &j->lanes[i]);
+}
+
+static json_t *target_json(const struct judgement *j, size_t i, bool *skip) {
+    *skip = !j->lanes[i].target;
+    return *skip ? NULL : figures_json(j, &j->lanes[i]);
+}
+
+static json_t *recovery_json(const struct act_figures *f) {
+    struct put p = {json_object(), false};
+    put(&p, "noticed", f->acted ? json_boolean(f->noticed) : json_null());
+    put(&p, "detect_ms", json_ms(f->detect));
+    put(&p, "first_good_ms", json_ms(f->first_good));
+    put(&p, "sustained_ms", json_ms(f->sustained));
+    put(&p, "redundancy_ms", json_ms(f->redundancy));
+    put(&p, "censored", json_boolean(f->censored));
+    put(&p, "at_least_ms", json_ms(f->at_least));
+    put(&p, "stalled", json_boolean(f->stalled));
+    return done(&p);
+}
+
+/* Offsets may lie on either side of the act, so a negative one is not "unknown" here. */
+static json_t *offset(int64_t ns) { return ns == UNKNOWN_NS ? json_null() : json_real(round((double)ns / 1e3) / 1e3); }
+
+static json_t *role_json(const struct act_figures *f) {
+    if (!f->role_before)
+        return json_null();
+    struct put p = {json_object(), false};
+    put(&p, "before", json_string(f->role_before));
+    put(&p, "seen_before_ms", offset(f->role_seen_before));
+    put(&p, "before_data", copy_or_null(f->role_before_data));
+    put(&p, "after", text_or_null(f->role_after));
+    put(&p, "after_ms", offset(f->role_after_at));
+    put(&p, "after_data", copy_or_null(f->role_after_data));
+    return done(&p);
+}
+
+static json_t *act_json(const struct judgement *j, size_t i, bool *skip) {
+    (void)skip;
+    const struct act_figures *f = &j->acts[i];
+    struct put p = {json_object(), false};
+    put(&p, "name", json_string(f->fault));
+    put(&p, "kind", json_string(f->kind));
+    put(&p, "target", *f->target ? json_string(f->target) : json_null());
+    put(&p, "occurrence", f->occurrence ? json_integer(f->occurrence) : json_null());
+    put(&p, "at_ms", json_ms(f->at));
+    put(&p, "injected", json_boolean(f->acted));
+    put(&p, "skipped", json_boolean(f->skipped));
+    put(&p, "observed", json_boolean(f->observed));
+    put(&p, "observed_ms", f->observed && f->acted ? offset(f->observed_at - f->at) : json_null());
+    put(&p, "reverted", f->holds && f->acted ? json_boolean(f->reverted) : json_null()); /* null: nothing to revert */
+    put(&p, "reverted_ms", f->reverted && f->acted ? offset(f->reverted_at - f->at) : json_null());
+    put(&p, "why", text_or_null(f->why));
+    put(&p, "recovery", recovery_json(f));
+    put(&p, "role", role_json(f));
+    return done(&p);
+}
+
+static json_t *ledger_json(void) { /* no load keeps a ledger yet: unknown, which is not "nothing lost" */
+    return json_pack("{s:n,s:n,s:n}", "acknowledged", "lost", "stale");
+}
+
+json_t *report_summary(const struct judgement *j) {
+    const json_t *h = j->history->header;
+    struct put p = {json_object(), false};
+    put(&p, "schema", json_integer(HISTORY_SCHEMA));
+    put(&p, "run", copy_or_null(json_object_get(h, "run")));
+    put(&p, "scenario", copy_or_null(json_object_get(h, "scenario")));
+    put(&p, "seed", copy_or_null(json_object_get(h, "seed")));
+    put(&p, "verdict", json_string(verdict_names[j->verdict]));
+    put(&p, "why", json_string(j->why));
+    put(&p, "version", copy_or_null(json_object_get(h, "version")));
+    put(&p, "wall_ns", copy_or_null(json_object_get(h, "wall_ns")));
+    put(&p, "torn", json_boolean(j->history->torn));
+    put(&p, "schedule_ms", json_ms(j->schedule_t));
+    put(&p, "loads_end_ms", json_ms(j->loads_end_t));
+    put(&p, "end_ms", json_ms(j->end_t));
+    put(&p, "checks", list_of(j, j->check_count, check_json));
+    put(&p, "loads", list_of(j, j->lane_count, load_json));
+    put(&p, "lanes", list_of(j, j->lane_count, lane_json));
+    put(&p, "targets", list_of(j, j->lane_count, target_json));
+    put(&p, "faults", list_of(j, j->act_count, act_json));
+    put(&p, "ledger", ledger_json());
+    return done(&p);
+}
+
+static int render(const struct judgement *j, struct buf *out, struct error *err) {
+    cleanup_json json_t *tree = report_summary(j);
+    cleanup_free char *text = tree ? json_dumps(tree, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) : NULL;
+    if (!text)
+        return error_set(err, -ENOMEM, "summary: out of memory");
+    buf_str(out, text);
+    buf_str(out, "\n");
+    return buf_ok(out) ? 0 : error_set(err, -ENOMEM, "summary: out of memory");
+}
+
+const struct report_kind report_json = {.name = "json", .file = "summary.json", .render = render};

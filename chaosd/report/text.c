@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "check/words.h"
+#include "report/grid.h"
+#include "report/kinds.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+enum { WIDTH = 100 };
+
+static void arena_freep(struct arena **a) { arena_free(*a); }
+
+static const char *known_ms(double v, char *out) {
+    if (isnan(v))
+        return strcpy(out, "?");
+    if (isinf(v))
+        return strcpy(out, "bad");
+    return words_ms_bare(v, out);
+}
+
+static const char *ms_of(int64_t ns, char *out) { return known_ms(words_ns_ms(ns), out); }
+
+static void verdict_word(struct buf *out, enum verdict v) {
+    for (const char *s = verdict_names[v]; *s; s++)
+        buf_printf(out, "%c", toupper((unsigned char)*s));
+}
+
+static int put_header(const struct judgement *j, struct arena *a, struct buf *out) {
+    const json_t *h = j->history->header;
+    char seed[64];
+    const char *s = json_text(json_object_get(h, "seed"), seed, sizeof seed);
+    const char *scenario = text_clean(a, json_str_or(h, "scenario", "unnamed")), *run = text_clean(a, json_str_or(h, "run", "unnamed"));
+    const char *why = text_clean(a, j->why), *clean_seed = text_clean(a, s ? s : "unknown");
+    if (!scenario || !run || !why || !clean_seed)
+        return -ENOMEM;
+    verdict_word(out, j->verdict);
+    buf_printf(out, "  %s  (run %s, seed %s)\n  ", scenario, run, clean_seed);
+    text_wrap(out, why, 2, 2, WIDTH);
+    if (j->history->torn)
+        buf_str(out, "  The record's last piece was torn and has been left out.\n");
+    return 0;
+}
+
+static void bracket(const struct downtime *d, char *out, size_t size) {
+    char min[WORDS_SIZE], point[WORDS_SIZE], max[WORDS_SIZE];
+    snprintf(out, size, "%s..%s..%s%s", ms_of(d->min, min), ms_of(d->point, point), ms_of(d->max, max), d->stalled ? " !" : "");
+}
+
+/* The longest window of a list, or the one whose length is not known; NULL: none. act -2: any. */
+static const struct downtime *longest(const struct lane_figures *f, int act, const struct downtime *best) {
+    for (size_t i = 0; i < f->downtime_count; i++) {
+        const struct downtime *d = &f->downtime[i];
+        if (act != -2 && d->act != act)
+            continue;
+        if (!best || (best->max != UNKNOWN_NS && (d->max == UNKNOWN_NS || d->max > best->max)))
+            best = d;
+    }
+    return best;
+}
+
+static void put_load_row(struct grid *g, const struct lane_figures *f) {
+    char n[4][WORDS_SIZE], down[160] = "";
+    const struct downtime *d = longest(f, -2, NULL);
+    if (d)
+        bracket(d, down, sizeof down);
+    if (f->target)
+        grid_cell(g, "  at %s", f->target);
+    else if (f->lane >= 0)
+        grid_cell(g, "  %s", lane_names[f->lane]);
+    else
+        grid_cell(g, "%s", f->load);
+    grid_cell(g, "%s", words_count(f->planned, n[0]));
+    grid_cell(g, "%s", words_count(f->good, n[0]));
+    grid_cell(g, "%s", isnan(f->by_requests) ? "?" : words_percent(f->by_requests, n[0]));
+    grid_cell(g, "%s", known_ms(f->p50_ms, n[0]));
+    grid_cell(g, "%s", known_ms(f->p99_ms, n[1]));
+    grid_cell(g, "%s", known_ms(f->max_ms, n[2]));
+    grid_cell(g, "%s", words_count((int64_t)f->downtime_count, n[3]));
+    grid_cell(g, "%s", d ? down : "none");
+}
+
+static void put_loads(const struct judgement *j, struct arena *a, struct buf *out) {
+    struct grid g = {.arena = a};
+    static const struct { const char *title; bool right; } columns[] = {
+        {"load", false}, {"planned", true}, {"good", true}, {"available", true}, {"p50", true}, {"p99", true}, {"max", true},
+        {"windows", true}, {"worst downtime", true},
+    };
+    if (!j->lane_count)
+        return;
+    for (size_t i = 0; i < ARRAY_SIZE(columns); i++)
+        grid_column(&g, columns[i].title, columns[i].right, i == 0);
+    for (size_t load = 0; load < j->lane_count && j->lanes[load].lane < 0 && !j->lanes[load].target; load++)
+        for (size_t i = 0; i < j->lane_count; i++)
+            if (j->lanes[i].load_index == j->lanes[load].load_index)
+                put_load_row(&g, &j->lanes[i]);
+    buf_str(out, "\nLoad (latency and downtime in ms, downtime as least..likely..most; bad: a bad request)\n");
+    grid_render(&g, WIDTH, out);
+}
+
+/* Why requests were bad, and what the figures leave out. */
+static void put_trouble(const struct judgement *j, struct arena *a, struct buf *out) {
+    char n[WORDS_SIZE];
+    for (size_t i = 0; i < j->lane_count; i++) {
+        const struct lane_figures *f = &j->lanes[i];
+        if (f->lane >= 0 || f->target || f->planned + f->stalled_unsent == f->good)
+            continue;
+        const char *before = ": ";
+        const char *load = text_clean(a, f->load);
+        buf_printf(out, "  bad %s", load ? load : "");
+        for (int r = REASON_NONE + 1; r < REASON_COUNT; r++)
+            if (f->reasons[r]) {
+                buf_printf(out, "%s%s %s", before, words_count(f->reasons[r], n), reason_names[r]);
+                before = ", ";
+            }
+        if (f->stalled_unsent)
+            buf_printf(out, "; %s not sent as chaosd itself stalled (not counted)", words_count(f->stalled_unsent, n));
+        buf_str(out, "\n");
+    }
+}
+
+/* The captured value worth a column: "term" where there is one, else the first. */
+static const char *data_key(const struct judgement *j) {
+    const char *first = NULL, *key;
+    for (size_t i = 0; i < j->act_count; i++) {
+        const json_t *sets[] = {j->acts[i].role_before_data, j->acts[i].role_after_data};
+        for (size_t k = 0; k < ARRAY_SIZE(sets); k++) {
+            json_t *value;
+            if (json_object_get(sets[k], "term"))
+                return "term";
+            json_object_foreach((json_t *)sets[k], key, value) first = first ? first : key;
+        }
+    }
+    return first;
+}
+
+static void put_data_cell(struct grid *g, const struct act_figures *f, const char *key) {
+    char a[64], b[64];
+    const char *before = key ? json_text(json_object_get(f->role_before_data, key), a, sizeof a) : NULL;
+    const char *after = key ? json_text(json_object_get(f->role_after_data, key), b, sizeof b) : NULL;
+    if (!before && !after)
+        grid_cell(g, "%s", "");
+    else
+        grid_cell(g, "%.20s → %.20s", before ? before : "?", after ? after : "?");
+}
+
+static void put_act_row(struct grid *g, const struct judgement *j, size_t i, const char *key) {
+    const struct act_figures *f = &j->acts[i];
+    char n[WORDS_SIZE], down[160] = "";
+    const struct downtime *d = NULL;
+    for (size_t k = 0; k < j->lane_count; k++)
+        if (j->lanes[k].lane < 0 && !j->lanes[k].target)
+            d = longest(&j->lanes[k], (int)i, d);
+    if (d)
+        bracket(d, down, sizeof down);
+    if (f->acted)
+        grid_cell(g, "%.2f s", (double)(f->at - (j->schedule_t == UNKNOWN_NS ? 0 : j->schedule_t)) / 1e9);
+    else
+        grid_cell(g, "-");
+    grid_cell(g, "%s #%u", f->fault, f->occurrence);
+    if (f->role_before)
+        grid_cell(g, "%s → %s", f->target, f->role_after ? f->role_after : "?");
+    else
+        grid_cell(g, "%s", *f->target ? f->target : "-");
+    put_data_cell(g, f, key);
+    bool quiet = f->acted && !f->noticed && f->sustained == 0;
+    grid_cell(g, "%s", !f->acted || quiet ? "-" : ms_of(f->detect, n));
+    grid_cell(g, "%s", !f->acted || quiet ? "-" : ms_of(f->first_good, n));
+    grid_cell(g, "%s", !f->acted ? "-" : ms_of(f->sustained, n));
+    grid_cell(g, "%s", d ? down : f->acted && j->lane_count ? "none" : "-");
+    grid_cell(g, "%s", !f->acted ? "-" : ms_of(f->redundancy, n));
+}
+
+static int put_note(struct arena *a, struct buf *out, const struct act_figures *f, const char *text, const char *why) {
+    char line[1024];
+    snprintf(line, sizeof line, "%s #%u %s%s%s", f->fault, f->occurrence, text, why ? ": " : "", why ? why : "");
+    const char *clean = text_clean(a, line);
+    if (!clean)
+        return -ENOMEM;
+    buf_str(out, "  ");
+    text_wrap(out, clean, 2, 4, WIDTH);
+    return 0;
+}
+
+static int put_notes(const struct judgement *j, struct arena *a, struct buf *out) {
+    for (size_t i = 0; i < j->act_count; i++) {
+        const struct act_figures *f = &j->acts[i];
+        int rc = 0;
+        if (f->skipped)
+            rc = put_note(a, out, f, "was skipped", f->why);
+        else if (!f->acted)
+            rc = put_note(a, out, f, "was not carried out", f->why);
+        else if (!f->observed)
+            rc = put_note(a, out, f, "was never seen in effect", NULL);
+        if (rc == 0 && f->acted && f->holds && !f->reverted)
+            rc = put_note(a, out, f, "was NOT REVERTED", f->why);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int put_acts(const struct judgement *j, struct arena *a, struct buf *out) {
+    struct grid g = {.arena = a};
+    if (!j->act_count)
+        return 0;
+    const char *key = data_key(j), *title = text_clean(a, key ? key : "");
+    if (!title)
+        return -ENOMEM;
+    grid_column(&g, "at", true, false);
+    grid_column(&g, "fault", false, true);
+    grid_column(&g, "victim", false, true);
+    grid_column(&g, title, false, true);
+    static const char *const figures[] = {"detect", "1st good", "sustained", "downtime", "redundant"};
+    for (size_t i = 0; i < ARRAY_SIZE(figures); i++)
+        grid_column(&g, figures[i], true, false);
+    for (size_t i = 0; i < j->act_count; i++)
+        put_act_row(&g, j, i, key);
+    buf_str(out, "\nFaults (at: from the schedule's start; the rest in ms from the act; \"→\": who has the role now)\n");
+    grid_render(&g, WIDTH, out);
+    return put_notes(j, a, out);
+}
+
+static int put_checks(const struct judgement *j, struct arena *a, struct buf *out) {
+    size_t width = 0;
+    buf_str(out, "\nChecks\n");
+    for (size_t i = 0; i < j->check_count; i++) {
+        size_t w = strlen(verdict_names[j->checks[i].verdict]);
+        width = w > width ? w : width;
+    }
+    for (size_t i = 0; i < j->check_count; i++) {
+        const struct check_result *c = &j->checks[i];
+        const char *name = text_clean(a, c->name), *why = text_clean(a, c->why);
+        if (!name || !why)
+            return -ENOMEM;
+        buf_printf(out, "  %-*s  %s", (int)width, verdict_names[c->verdict], name);
+        size_t at = 2 + width + 2 + text_width(name), column = at > 44 ? at + 2 : 44;
+        if (column > 60) { /* a long name: its sentence goes below */
+            buf_printf(out, "\n%*s", 6 + (int)width, "");
+            column = 6 + width;
+        } else {
+            buf_printf(out, "%*s", (int)(column - at), "");
+        }
+        text_wrap(out, why, column, column, WIDTH);
+    }
+    return 0;
+}
+
+static int put_files(const struct judgement *j, struct arena *a, struct buf *out) {
+    const char *dir = j->history->dir ? text_clean(a, j->history->dir) : "";
+    if (!dir)
+        return -ENOMEM;
+    if (*dir)
+        buf_printf(out, "\nFiles in %s: history.jsonl samples.bin summary.json junit.xml\n", dir);
+    return 0;
+}
+
+static int render(const struct judgement *j, struct buf *out, struct error *err) {
+    cleanup(arena_freep) struct arena *a = arena_new();
+    int rc = a ? put_header(j, a, out) : -ENOMEM;
+    if (rc == 0) {
+        put_loads(j, a, out);
+        put_trouble(j, a, out);
+        rc = put_acts(j, a, out);
+    }
+    if (rc == 0)
+        rc = put_checks(j, a, out);
+    if (rc == 0)
+        rc = put_files(j, a, out);
+    return rc == 0 && buf_ok(out) ? 0 : error_set(err, -ENOMEM, "text report: out of memory");
+}
+
+const struct report_kind report_text = {.name = "text", .file = NULL, .render = render};

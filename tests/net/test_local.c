@@ -1,0 +1,549 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "local_util.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#define SLEEPER "{name: s, command: [sleep, '600'], stopTimeout: 10ms}"
+
+static bool gone(pid_t pid) { return kill(pid, 0) < 0 && errno == ESRCH; }
+
+static long number(const struct told *t, const char *key) { return (long)json_integer_value(json_object_get(t->data, key)); }
+
+/* ---- made, and gone */
+
+static void test_start_and_stop(void **state) {
+    (void)state;
+    NEED_ROOT();
+    struct bench b;
+    bench_new(&b);
+    int rc = bench_start(&b, "{nodes: 2, workloads: [{name: a, replicas: 3, labels: {app: a}, command: [sleep, '600'], stopTimeout: 10ms},"
+                             "{name: b, namespace: apart, command: [sleep, '600'], stopTimeout: 10ms}]}");
+    if (rc < 0)
+        fail_msg("%s", b.err.text);
+    assert_int_equal(b.count, 0); /* nothing is told before the caller has the cluster */
+    const struct pod *list[8];
+    assert_int_equal(cluster_local.pods(b.cluster, list, 8), 4);
+    assert_int_equal(cluster_local.pods(b.cluster, list, 2), 2);
+    cluster_local.pods(b.cluster, list, 8);
+    static const struct { const char *name, *namespace, *node, *ip; } rows[] = {
+        {"b-0", "apart", "n2", "10.77.2.2"}, {"a-0", "default", "n1", "10.77.1.1"}, {"a-1", "default", "n2", "10.77.2.1"}, {"a-2", "default", "n1", "10.77.1.2"}};
+    for (size_t i = 0; i < 4; i++) {
+        char path[128];
+        assert_string_equal(list[i]->name, rows[i].name);
+        assert_string_equal(list[i]->namespace, rows[i].namespace);
+        assert_string_equal(list[i]->node, rows[i].node);
+        assert_string_equal(list[i]->ip, rows[i].ip);
+        assert_int_equal(list[i]->phase, POD_RUNNING);
+        assert_true(list[i]->ready);
+        assert_string_equal(pod_var(list[i], "pod.index"), strchr(rows[i].name, '-') + 1);
+        snprintf(path, sizeof path, "/run/netns/chaosd-%s-%s", b.run, rows[i].name);
+        assert_int_equal(access(path, F_OK), 0);
+        assert_int_equal(access(pod_var(list[i], "pod.dir"), F_OK), 0);
+    }
+    assert_int_equal(list[1]->replicas, 3);
+    assert_string_equal(json_string_value(json_object_get(list[1]->labels, "app")), "a");
+    assert_null(pod_var(list[0], "pod.nothing"));
+    pid_t pids[4];
+    for (size_t i = 0; i < 4; i++)
+        pids[i] = list[i]->pid;
+    wait_for(&b, CL_POD_CREATED, "a-0");
+    const struct told *t = wait_for(&b, CL_POD_STARTED, "a-0");
+    assert_int_equal(number(t, "pid"), pids[1]);
+    assert_int_equal(number(t, "start_time"), list[1]->start_time);
+    assert_string_equal(json_string_value(json_object_get(t->data, "workload")), "a");
+    assert_string_equal(json_string_value(json_object_get(t->data, "node")), "n1");
+    wait_for(&b, CL_POD_READY, "a-0");
+    assert_int_equal(b.count, 12);
+    bench_free(&b);
+    for (size_t i = 0; i < 4; i++)
+        assert_true(gone(pids[i]));
+}
+
+static void test_pod_is_a_world_of_its_own(void **state) {
+    (void)state;
+    NEED_ROOT();
+    struct bench b;
+    bench_new(&b);
+    int rc = bench_start(&b, "{nodes: 1, workloads: [{name: w, replicas: 2, env: {WORD: 'of ${pod.name}', HOME: /elsewhere},"
+                             "files: {etc/conf.d/x: 'my ip is ${pod.ip}'}, stopTimeout: 10ms, command: [sh, -c,"
+                             "'echo pid=$$ host=$(hostname) word=$WORD home=$HOME ip=$POD_IP node=$POD_NODE pwd=$(pwd); cat etc/conf.d/x; echo;"
+                             " cat /etc/hosts; ls /proc | grep -c ^[0-9]; ls -A /tmp | wc -l; echo mine > /tmp/mine; ls /sys/class/net >/dev/null;"
+                             " grep -c : /proc/net/dev; echo end; exec sleep 600']}]}");
+    if (rc < 0)
+        fail_msg("%s", b.err.text);
+    const char *log = wait_log(&b, "w-1", "end");
+    char want[512];
+    snprintf(want, sizeof want, "pid=1 host=w-1 word=of w-1 home=/elsewhere ip=10.77.1.2 node=n1 pwd=%s/%s/pods/w-1\nmy ip is 10.77.1.2\n", b.dir, b.run);
+    assert_ptr_equal(strstr(log, want), log);
+    assert_non_null(strstr(log, "127.0.0.1 localhost\n"));
+    assert_non_null(strstr(log, "10.77.1.1 w-0\n10.77.1.2 w-1\n"));
+    /* processes in /proc: sh, the pipe's two, and the subshell at most; an empty /tmp; lo and eth0 (lines of /proc/net/dev with a colon) */
+    const char *rest = strstr(log, "w-1\n") + 4;
+    rest = strstr(rest, "10.77.1.2 w-1\n") + strlen("10.77.1.2 w-1\n");
+    int procs = 0, in_tmp = -1, devices = 0;
+    assert_int_equal(sscanf(rest, "%d %d %d", &procs, &in_tmp, &devices), 3);
+    assert_in_range(procs, 1, 6);
+    assert_int_equal(in_tmp, 0);
+    assert_int_equal(devices, 2);
+    assert_int_equal(access("/tmp/mine", F_OK), -1);
+    bench_free(&b);
+}
+
+/* A state folder and a program under /tmp are still there in a pod, whose /tmp is private. */
+static void test_what_lies_in_tmp(void **state) {
+    (void)state;
+    NEED_ROOT();
+    struct bench b;
+    char tool[64], script[] = "#!/bin/sh\necho in $(pwd) $(cat note)\nexec sleep 600\n", json[512];
+    bench_new(&b);
+    char dir[] = "/tmp/test-local-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    snprintf(tool, sizeof tool, "%s/tool", dir);
+    assert_int_equal(fs_write(tool, script, sizeof script - 1, NULL), 0);
+    chmod(tool, 0755);
+    setenv("CHAOSD_STATE_DIR", dir, 1);
+    snprintf(json, sizeof json, "{nodes: 1, workloads: [{name: w, files: {note: here}, command: [%s], stopTimeout: 10ms}]}", tool);
+    if (bench_start(&b, json) < 0)
+        fail_msg("%s", b.err.text);
+    const char *log = wait_log(&b, "w-0", "here");
+    assert_non_null(strstr(log, dir));
+    bench_free(&b);
+    fs_remove_tree(dir, NULL);
+}
+
+/* ---- the network */
+
+static int in_namespace(int fd, int (*fn)(const char *ip), const char *ip) {
+    int own = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(setns(fd, CLONE_NEWNET), 0);
+    int r = fn(ip);
+    assert_int_equal(setns(own, CLONE_NEWNET), 0);
+    close(own);
+    return r;
+}
+
+static int listen_on(const char *ip) {
+    int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(2379)};
+    inet_pton(AF_INET, ip, &a.sin_addr);
+    assert_int_equal(bind(s, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(listen(s, 4), 0);
+    return s;
+}
+
+static int connect_to(const char *ip) {
+    int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(2379)};
+    struct timeval most = {.tv_sec = 3};
+    setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof most);
+    inet_pton(AF_INET, ip, &a.sin_addr);
+    if (connect(s, (struct sockaddr *)&a, sizeof a) < 0) {
+        int rc = -errno;
+        close(s);
+        return rc;
+    }
+    return s;
+}
+
+static int namespace_of(const struct bench *b, const char *name) {
+    char path[128];
+    snprintf(path, sizeof path, "/run/netns/chaosd-%s-%s", b->run, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static size_t host_links(void) {
+    struct if_nameindex *links = if_nameindex();
+    size_t n = 0;
+    while (links && links[n].if_name)
+        n++;
+    if_freenameindex(links);
+    return n;
+}
+
+static void test_network(void **state) {
+    (void)state;
+    NEED_ROOT();
+    struct bench b;
+    bench_new(&b);
+    const size_t links = host_links();
+    if (bench_start(&b, "{nodes: 2, workloads: [{name: s, replicas: 2, command: [sleep, '600'], stopTimeout: 10ms}]}") < 0)
+        fail_msg("%s", b.err.text);
+    assert_int_equal(host_links(), links); /* also while it runs, the host sees nothing */
+    assert_string_not_equal(pod_named(&b, "s-0")->node, pod_named(&b, "s-1")->node);
+    int one = namespace_of(&b, "s-0"), two = namespace_of(&b, "s-1"), fabric = cluster_local.netns(b.cluster);
+    int server = in_namespace(one, listen_on, "10.77.1.1");
+    const int from[] = {two, fabric, one}; /* another node, the clients, itself */
+    for (size_t i = 0; i < 3; i++) {
+        int s = in_namespace(from[i], connect_to, "10.77.1.1");
+        assert_true(s >= 0);
+        char c = 'x';
+        int got = accept(server, NULL, NULL);
+        assert_int_equal(write(s, &c, 1), 1);
+        assert_int_equal(read(got, &c, 1), 1);
+        close(got);
+        close(s);
+    }
+    assert_int_equal(in_namespace(fabric, connect_to, "10.77.2.1"), -ECONNREFUSED); /* nobody listens there, and it says so at once */
+    close(server);
+    close(one);
+    close(two);
+    bench_free(&b);
+}
+
+/* ---- exits */
+
+static void test_kill_and_restart(void **state) {
+    (void)state;
+    NEED_ROOT();
+    struct bench b;
+    bench_new(&b);
+    if (bench_start(&b, "{nodes: 1, workloads: [{name: s, command: [sleep, '600'], restart: {delay: 20ms}, stopTimeout: 10ms}]}") < 0)
+        fail_msg("%s", b.err.text);
+    wait_for(&b, CL_POD_READY, "s-0");
+    const struct pod *p = pod_named(&b, "s-0");
+    const pid_t pid = p->pid;
+    const uint64_t start = p->start_time;
+    char uid[64];
+    snprintf(uid, sizeof uid, "%s", p->uid);
+    assert_int_equal(cluster_local.signal(b.cluster, uid, SIGKILL, &b.err), 0);
+    const struct told *t = wait_for(&b, CL_POD_EXITED, "s-0");
+    assert_int_equal(number(t, "signal"), SIGKILL);
+    assert_null(json_object_get(t->data, "code"));
+    assert_int_equal(number(t, "pid"), pid);
+    assert_int_equal(number(t, "start_time"), start);
+    t = wait_for(&b, CL_POD_BACKOFF, "s-0");
+    assert_string_equal(json_string_value(json_object_get(t->data, "why")), "restart in 20ms");
+    t = wait_for(&b, CL_POD_STARTED, "s-0");
+    assert_int_equal(number(t, "restarts"), 1);
+    assert_string_equal(json_string_value(json_object_get(t->data, "uid")), uid); /* the same pod, another process */
+    assert_true(p->pid != pid || p->start_time != start);
+    wait_for(&b, CL_POD_READY, "s-0");
+    for (size_t i = 0; i < b.count; i++)
+        assert_true(b.told[i].e != CL_POD_UNREADY); /* the exit says that already */
+    assert_int_equal(cluster_local.signal(b.cluster, "no-such-uid", SIGKILL, &b.err), -ENOENT);
+    bench_free(&b);
+}
+
+static void test_back_off_doubles(void **state) {
+    (void)state;
+    NEED_ROOT();
+    struct bench b;
+    bench_new(&b);
+    if (bench_start(&b, "{nodes: 1, workloads: [{name: s, command: [sh, -c, 'exit 3'], restart: {delay: 40ms, maxDelay: 130ms}, stopTimeout: 10ms}]}") < 0)
+        fail_msg("%s", b.err.text);
+    static const char *const delays[] = {"restart in 40ms", "restart in 100ms", "restart in 130ms", "restart in 130ms"};
+    for (size_t i = 0; i < ARRAY_SIZE(delays); i++) {
+        const struct told *t = wait_for(&b, CL_POD_EXITED, "s-0");
+        assert_int_equal(number(t, "code"), 3);
+        assert_int_equal(number(t, "restarts"), i);
+        t = wait_for(&b, CL_POD_BACKOFF, "s-0");
+        assert_string_equal(json_string_value(json_object_get(t->data, "why")), delays[i]);
+        assert_int_equal(pod_named(&b, "s-0")->phase, POD_BACKOFF);
+        assert_int_equal(cluster_local.signal(b.cluster, pod_named(&b, "s-0")->uid, SIGKILL, &b.err), -ESRCH);
+    }
+    bench_free(&b);
+}
+
+static void test_restart_policies(void **state) {
+    (void)state;
+    NEED_ROOT();
+    struct bench b;
+    bench_new(&b);
+    int rc = bench_start(&b, "{nodes: 1, workloads: ["
+                             "{name: never, command: [sh, -c, 'exit 1'], restart: {policy: never}, stopTimeout: 10ms},"
+                             "{name: good, command: ['true'], restart: {policy: on-failure, delay: 10ms}, stopTimeout: 10ms},"
+                             "{name: bad, command: ['false'], restart: {policy: on-failure, delay: 10ms}, stopTimeout: 10ms}]}");
+    if (rc < 0)
+        fail_msg("%s", b.err.text);
+    wait_for(&b, CL_POD_BACKOFF, "bad-0");
+    wait_for(&b, CL_POD_BACKOFF, "bad-0");
+    assert_int_equal(pod_named(&b, "never-0")->phase, POD_ENDED);
+    assert_int_equal(pod_named(&b, "good-0")->phase, POD_ENDED);
+    for (size_t i = 0; i < b.count; i++)
+        if (b.told[i].e == CL_POD_BACKOFF)
+            assert_string_equal(b.told[i].pod, "bad-0");
+    bench_free(&b);
+}
+
+static void test_missing_program(void **state) {
+    (void)state;
+    NEED_ROOT();
+    struct bench b;
+    bench_new(&b);
+    assert_int_equal(bench_start(&b, "{nodes: 1, workloads: [" SLEEPER ", {name: etcd, command: [etcdd]}]}"), -ENOENT);
+    assert_string_equal(b.err.text, "pod etcd-0: etcdd: No such file or directory: is it installed, and in PATH?");
+    assert_null(b.cluster);
+    bench_free(&b); /* the other pod, already running, is gone as well */
+}
+
+static void test_program_goes_missing(void **state) {
+    (void)state;
+    NEED_ROOT();
+    struct bench b;
+    char tool[96], json[512];
+    bench_new(&b);
+    char dir[] = "/var/tmp/test-tool-XXXXXX", script[] = "#!/bin/sh\nexec sleep 600\n";
+    assert_non_null(mkdtemp(dir));
+    snprintf(tool, sizeof tool, "%s/tool", dir);
+    assert_int_equal(fs_write(tool, script, sizeof script - 1, NULL), 0);
+    chmod(tool, 0755);
+    snprintf(json, sizeof json, "{nodes: 1, workloads: [{name: w, command: [%s], restart: {delay: 10ms}, stopTimeout: 10ms}]}", tool);
+    if (bench_start(&b, json) < 0)
+        fail_msg("%s", b.err.text);
+    assert_int_equal(unlink(tool), 0);
+    cluster_local.signal(b.cluster, pod_named(&b, "w-0")->uid, SIGKILL, NULL);
+    const struct told *t = wait_for(&b, CL_POD_FAILED, "w-0");
+    assert_non_null(strstr(json_string_value(json_object_get(t->data, "why")), "No such file or directory"));
+    assert_int_equal(fs_write(tool, script, sizeof script - 1, NULL), 0);
+    chmod(tool, 0755);
+    wait_for(&b, CL_POD_STARTED, "w-0"); /* it goes on trying */
+    bench_free(&b);
+    fs_remove_tree(dir, NULL);
+}
+
+static void test_ready_events_on_change_only(void **state) {
+    (void)state;
+    NEED_ROOT();
+    struct bench b;
+    bench_new(&b);
+    if (bench_start(&b, "{nodes: 1, workloads: [" SLEEPER "]}") < 0)
+        fail_msg("%s", b.err.text);
+    char uid[64];
+    snprintf(uid, sizeof uid, "%s", pod_named(&b, "s-0")->uid);
+    wait_for(&b, CL_POD_READY, "s-0");
+    cluster_local.set_ready(b.cluster, uid, true, NULL);
+    assert_int_equal(b.count, 3);
+    cluster_local.set_ready(b.cluster, uid, false, "status 503");
+    cluster_local.set_ready(b.cluster, uid, false, "status 503");
+    assert_int_equal(b.count, 4);
+    assert_int_equal(b.told[3].e, CL_POD_UNREADY);
+    assert_string_equal(json_string_value(json_object_get(b.told[3].data, "why")), "status 503");
+    assert_false(pod_named(&b, "s-0")->ready);
+    cluster_local.set_ready(b.cluster, uid, true, NULL);
+    assert_int_equal(b.told[4].e, CL_POD_READY);
+    cluster_local.set_ready(b.cluster, "no-such-uid", true, NULL);
+    assert_int_equal(b.count, 5);
+    bench_free(&b);
+}
+
+/* ---- freezing */
+
+#define TICKER "{nodes: 1, workloads: [{name: t, command: [sh, -c, 'while :; do echo tick; sleep 0.01; done'], restart: {delay: 10ms}, stopTimeout: 10ms}]}"
+
+static off_t log_size(const struct bench *b) {
+    char path[128];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/t-0.log", b->dir);
+    return stat(path, &st) == 0 ? st.st_size : -1;
+}
+
+static void test_freeze_and_thaw(void **state) {
+    (void)state;
+    NEED_ROOT();
+    struct bench b;
+    bench_new(&b);
+    if (bench_start(&b, TICKER) < 0)
+        fail_msg("%s", b.err.text);
+    wait_log(&b, "t-0", "tick");
+    char uid[64];
+    snprintf(uid, sizeof uid, "%s", pod_named(&b, "t-0")->uid);
+    assert_int_equal(cluster_local.freeze(b.cluster, uid, true, &b.err), 0);
+    assert_false(pod_named(&b, "t-0")->frozen); /* asked is not seen */
+    wait_for(&b, CL_POD_FROZEN, "t-0");
+    assert_true(pod_named(&b, "t-0")->frozen);
+    const off_t size = log_size(&b);
+    turn_until(b.loop, NULL, NULL, 100 * NS_PER_MS);
+    assert_int_equal(log_size(&b), size); /* it really stands still */
+    assert_int_equal(cluster_local.freeze(b.cluster, uid, false, &b.err), 0);
+    wait_for(&b, CL_POD_THAWED, "t-0");
+    assert_false(pod_named(&b, "t-0")->frozen);
+    /* thawed by somebody else, from the record alone: seen too */
+    json_t *undo = NULL;
+    assert_int_equal(cluster_local.undo_freeze(b.cluster, uid, &undo, &b.err), 0);
+    assert_int_equal(cluster_local.freeze(b.cluster, uid, true, &b.err), 0);
+    wait_for(&b, CL_POD_FROZEN, "t-0");
+    assert_int_equal(undo_apply(undo, &b.err), 0);
+    wait_for(&b, CL_POD_THAWED, "t-0");
+    assert_int_equal(undo_apply(undo, &b.err), 0);
+    bench_free(&b);
+    assert_int_equal(undo_apply(undo, NULL), 0); /* the pod is gone: nothing to thaw */
+    json_decref(undo);
+}
+
+static void test_kill_while_frozen(void **state) {
+    (void)state;
+    NEED_ROOT();
+    struct bench b;
+    bench_new(&b);
+    if (bench_start(&b, TICKER) < 0)
+        fail_msg("%s", b.err.text);
+    char uid[64];
+    snprintf(uid, sizeof uid, "%s", pod_named(&b, "t-0")->uid);
+    assert_int_equal(cluster_local.freeze(b.cluster, uid, true, &b.err), 0);
+    wait_for(&b, CL_POD_FROZEN, "t-0");
+    assert_int_equal(cluster_local.signal(b.cluster, uid, SIGKILL, &b.err), 0);
+    wait_for(&b, CL_POD_EXITED, "t-0");
+    wait_for(&b, CL_POD_STARTED, "t-0"); /* into a group that is thawed */
+    assert_false(pod_named(&b, "t-0")->frozen);
+    const off_t size = log_size(&b);
+    turn_until(b.loop, NULL, NULL, 100 * NS_PER_MS);
+    assert_true(log_size(&b) > size);
+    /* stop with a frozen pod */
+    assert_int_equal(cluster_local.freeze(b.cluster, uid, true, &b.err), 0);
+    wait_for(&b, CL_POD_FROZEN, "t-0");
+    bench_free(&b);
+}
+
+static void test_stop_is_gentle(void **state) {
+    (void)state;
+    NEED_ROOT();
+    struct bench b;
+    char path[128];
+    bench_new(&b);
+    if (bench_start(&b, "{nodes: 1, workloads: [{name: t, command: [sh, -c, 'trap \"echo asked; exit 0\" TERM; echo up; while :; do sleep 0.01; done'],"
+                        "stopTimeout: 5s}]}") < 0)
+        fail_msg("%s", b.err.text);
+    wait_log(&b, "t-0", "up");
+    int64_t from = loop_now();
+    assert_int_equal(cluster_local.stop(b.cluster, &b.err), 0);
+    b.cluster = NULL;
+    assert_true(loop_now() - from < 4 * NS_PER_S);
+    snprintf(path, sizeof path, "%s/t-0.log", b.dir);
+    cleanup_buf struct buf log = {0};
+    assert_int_equal(fs_read(path, 4096, &log, NULL), 0);
+    assert_string_equal(log.data, "up\nasked\n");
+    assert_int_equal(b.told[b.count - 1].e, CL_POD_REMOVED);
+    bench_free(&b);
+}
+
+/* ---- undo without the cluster */
+
+static void test_undo_from_the_record_alone(void **state) {
+    (void)state;
+    NEED_ROOT();
+    struct bench b;
+    int64_t id;
+    const json_t *record;
+    char line[128];
+    bench_new(&b);
+    if (bench_start(&b, "{nodes: 2, workloads: [{name: s, replicas: 2, command: [sh, -c, 'sleep 600 & sleep 600']}]}") < 0)
+        fail_msg("%s", b.err.text);
+    pid_t pid = pod_named(&b, "s-0")->pid;
+    assert_int_equal(cluster_local.freeze(b.cluster, pod_named(&b, "s-1")->uid, true, &b.err), 0);
+    wait_for(&b, CL_POD_FROZEN, "s-1");
+    /* As after kill -9: another chaosd has the file and nothing else. */
+    struct journal *j;
+    assert_int_equal(journal_reopen("test-run", true, &j, &b.err), 0);
+    assert_int_equal(journal_pending(j, &id, &record, 1), 1);
+    undo_describe(record, line, sizeof line);
+    assert_non_null(strstr(line, b.run));
+    int rc = undo_apply(record, &b.err);
+    if (rc < 0)
+        fail_msg("%s", b.err.text);
+    assert_int_equal(undo_apply(record, &b.err), 0);
+    wait_for(&b, CL_POD_EXITED, "s-0");
+    assert_true(gone(pid));
+    assert_int_equal(journal_close(j, &b.err), 0);
+    bench_free(&b); /* stop after all that is harmless too */
+}
+
+static void test_undo_refuses_what_is_not_ours(void **state) {
+    (void)state;
+    static const char *const records[] = {
+        "{\"kind\":\"local-cluster\",\"run\":\"../..\",\"state\":\"/\"}",
+        "{\"kind\":\"local-cluster\",\"run\":\"\",\"state\":\"/var/lib/chaosd/\"}",
+        "{\"kind\":\"local-cluster\",\"run\":\"nosuch1\",\"state\":\"/var/lib/other\"}",
+        "{\"kind\":\"thaw\",\"cgroup\":\"/sys/fs/cgroup/system.slice\",\"pod\":\"x\"}",
+        "{\"kind\":\"thaw\",\"cgroup\":\"/x/chaosd/../../y\",\"pod\":\"x\"}",
+        "{\"kind\":\"reaper\",\"pid\":1,\"start_time\":0}",
+        "{\"kind\":\"reaper\",\"pid\":-1,\"start_time\":0}",
+        "{\"kind\":\"from-the-future\"}",
+        "{}",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(records); i++) {
+        struct error err = {{0}};
+        cleanup_json json_t *o = json_loads(records[i], 0, NULL);
+        assert_non_null(o);
+        assert_int_equal(undo_apply(o, &err), -EINVAL);
+        assert_true(strlen(err.text) > 10);
+    }
+    /* a pid that is alive but started at another time is somebody else's */
+    cleanup_json json_t *o = json_pack("{s:s,s:i,s:i}", "kind", "reaper", "pid", (int)getpid(), "start_time", 1);
+    assert_int_equal(undo_apply(o, NULL), 0);
+}
+
+static void test_bad_scenarios(void **state) {
+    (void)state;
+    static const struct { const char *json, *text; } rows[] = {
+        {"{nodes: 0, workloads: [" SLEEPER "]}", "nodes"},
+        {"{workloads: []}", "workloads"},
+        {"{subnet: 10.77.0.0, workloads: [" SLEEPER "]}", "10.77.0.0"},
+        {"{subnet: 10.77.0.1/16, workloads: [" SLEEPER "]}", "behind the prefix"},
+        {"{subnet: 10.0.0.0/29, workloads: [" SLEEPER "]}", "/8 to /28"},
+        {"{subnet: 10.0.0.0/28, nodes: 3, workloads: [{name: s, replicas: 10, command: [x]}]}", "too small"},
+        {"{workloads: [" SLEEPER ", " SLEEPER "]}", "two workloads"},
+        {"{workloads: [{name: s}]}", "command"},
+        {"{workloads: [{name: s, command: []}]}", "command"},
+        {"{workloads: [{name: s, command: [x], files: {../x: y}}]}", "../x"},
+        {"{workloads: [{name: s, command: [x], files: {/etc/passwd: y}}]}", "/etc/passwd"},
+        {"{workloads: [{name: s, command: [x], files: {a/../../x: y}}]}", "a/../../x"},
+        {"{workloads: [{name: s, command: [x], env: {'A=B': y}}]}", "A=B"},
+        {"{workloads: [{name: s, command: [x], restart: {policy: sometimes}}]}", "sometimes"},
+        {"{workloads: [{name: a123456789b123456789c123456789d123456789e123456789f12345678, command: [x]}]}", "too long"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct error err = {{0}};
+        struct doc *d = NULL;
+        struct local_config c;
+        struct arena *a = arena_new();
+        int rc = doc_parse("t", rows[i].json, strlen(rows[i].json), &d, &err);
+        if (rc == 0)
+            rc = schema_decode(d, "", cluster_local.row.shape, NULL, a, &c, &err);
+        if (rc != -EINVAL || !strstr(err.text, rows[i].text))
+            fail_msg("%s: %d, %s", rows[i].json, rc, err.text);
+        doc_free(d);
+        arena_free(a);
+    }
+}
+
+static void test_defaults(void **state) {
+    (void)state;
+    struct error err = {{0}};
+    struct doc *d = NULL;
+    struct local_config c;
+    struct arena *a = arena_new();
+    static const char json[] = "{workloads: [{name: s, command: [x]}]}";
+    OK(doc_parse("t", json, strlen(json), &d, &err));
+    OK(schema_decode(d, "", cluster_local.row.shape, NULL, a, &c, &err));
+    const struct workload *w = c.workloads.items;
+    assert_int_equal(c.nodes, 3);
+    assert_string_equal(c.subnet, "10.77.0.0/16");
+    assert_int_equal(w->replicas, 1);
+    assert_non_null(w->restart);
+    assert_int_equal(w->restart->policy, RESTART_ALWAYS);
+    assert_int_equal(w->restart->delay_ns, NS_PER_S);
+    assert_int_equal(w->restart->max_delay_ns, 30 * NS_PER_S);
+    assert_int_equal(w->stop_timeout_ns, 2 * NS_PER_S);
+    doc_free(d);
+    arena_free(a);
+}
+
+int main(void) {
+    signal(SIGPIPE, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_teardown(f, bench_clean)
+        T(test_defaults), T(test_bad_scenarios), T(test_undo_refuses_what_is_not_ours), T(test_start_and_stop), T(test_pod_is_a_world_of_its_own),
+        T(test_what_lies_in_tmp), T(test_network), T(test_kill_and_restart), T(test_back_off_doubles), T(test_restart_policies),
+        T(test_missing_program), T(test_program_goes_missing), T(test_ready_events_on_change_only), T(test_freeze_and_thaw),
+        T(test_kill_while_frozen), T(test_stop_is_gentle), T(test_undo_from_the_record_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
