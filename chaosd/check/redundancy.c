@@ -95,13 +95,25 @@ static int replay_event(const struct work *w, struct replay *r, const struct eve
     return 0;
 }
 
+/* When the next act began: its effect may be seen before it is written down as done. */
+static int64_t next_begin(const struct work *w, size_t act) {
+    int64_t next = INT64_MAX;
+    for (size_t i = 0; i < w->j->act_count; i++) {
+        const struct act_figures *f = &w->j->acts[i];
+        int64_t begin = w->acts[i].invoked != UNKNOWN_NS ? w->acts[i].invoked : f->at;
+        if (f->acted && f->at > w->j->acts[act].at && begin < next)
+            next = begin;
+    }
+    return next;
+}
+
 static void act_redundancy(const struct work *w, const struct replay *r, size_t act) {
     struct act_figures *f = &w->j->acts[act];
     size_t pod = (size_t)json_int_or(r->pod_of, f->target, (int64_t)r->pod_count);
     if (!f->acted || pod >= r->pod_count)
         return;
     const struct group *g = &r->groups[r->pods[pod].group];
-    int64_t next = act_next(w->j, act);
+    int64_t next = next_begin(w, act);
     bool lost = false;
     for (size_t i = 0; i < g->count; i++) {
         const struct edge *e = &g->edges[i];

@@ -142,12 +142,18 @@ static int each_child(const char *path, int (*fn)(const char *child, void *arg, 
     return rc;
 }
 
+enum { REMOVE_TRIES = 1000, REMOVE_WAIT_NS = 5000000 }; /* 5 s */
+
 static int remove_one(const char *path, void *arg, struct error *err) {
     int rc = each_child(path, remove_one, arg, err);
     if (rc < 0)
         return rc;
-    if (rmdir(path) < 0 && errno != ENOENT)
-        return error_errno(err, "%s", path);
+    /* A process with many threads is off cgroup.procs before its last thread is off the cgroup. */
+    for (int tries = 0; rmdir(path) < 0 && errno != ENOENT; tries++) {
+        if (errno != EBUSY || tries == REMOVE_TRIES)
+            return error_errno(err, "%s", path);
+        nanosleep(&(struct timespec){.tv_nsec = REMOVE_WAIT_NS}, NULL);
+    }
     return 0;
 }
 

@@ -37,6 +37,24 @@ static void note(int rc, const struct error *one, int *first, struct error *err)
 
 /* ---- local-cluster: {"run":"ab12cd34","state":"/var/lib/chaosd/..."}; everything is found by the run's name */
 
+static void pause_ms(int64_t ms) {
+    struct timespec pause = {.tv_nsec = ms * NS_PER_MS};
+    nanosleep(&pause, NULL);
+}
+
+/* A child that its parent, killed just now, had not yet put into its group may still get in after the sweep: sweep again. */
+static int end_group(const char *path, struct error *err) {
+    const int64_t deadline = clock_now(&clock_monotonic) + KILL_TIMEOUT_NS;
+    for (;;) {
+        int rc = cgroup_kill(path, KILL_TIMEOUT_NS, err);
+        if (rc == 0)
+            rc = cgroup_remove(path, err);
+        if (rc != -EBUSY || clock_now(&clock_monotonic) >= deadline)
+            return rc;
+        pause_ms(5);
+    }
+}
+
 static int undo_groups(const char *run, struct error *err) {
     struct cgroup_tree trees[16];
     int n = cgroup_trees(trees, ARRAY_SIZE(trees), err), rc = n < 0 ? n : 0;
@@ -44,12 +62,8 @@ static int undo_groups(const char *run, struct error *err) {
         char path[CGROUP_PATH_MAX + 16];
         struct error one = {{0}};
         snprintf(path, sizeof path, "%s/%s", trees[i].path, run);
-        if (access(path, F_OK) == 0) {
-            int done = cgroup_kill(path, KILL_TIMEOUT_NS, &one);
-            if (done == 0)
-                done = cgroup_remove(path, &one);
-            note(done, &one, &rc, err);
-        }
+        if (access(path, F_OK) == 0)
+            note(end_group(path, &one), &one, &rc, err);
         rmdir(trees[i].path); /* shared by all runs: goes with the last */
     }
     return rc;
@@ -96,8 +110,7 @@ static int undo_thaw(const json_t *undo, struct error *err) {
     while (rc == 0 && (rc = cgroup_frozen(path, &frozen, err)) == 0 && frozen) {
         if (clock_now(&clock_monotonic) >= deadline)
             return error_set(err, -ETIMEDOUT, "%s: still frozen", path);
-        struct timespec pause = {.tv_nsec = NS_PER_MS};
-        nanosleep(&pause, NULL);
+        pause_ms(1);
     }
     return rc == -ENOENT || rc == -ENODEV ? 0 : rc; /* gone with its pod */
 }

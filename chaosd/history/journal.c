@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "history/journal.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fs.h"
 
 #include <ctype.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 
 /* undo.jsonl holds {"id":1,"undo":{...}} before the act and {"id":1,"done":true} once it is undone. */
 #define FILE_NAME "undo.jsonl"
@@ -85,7 +87,19 @@ static char *file_in(const struct journal *j, const char *name) {
     return asprintf(&path, "%s/%s", j->dir, name) < 0 ? NULL : path;
 }
 
-/* -EBUSY: held by another; -ESTALE: the folder went away while we waited for nothing: try again. */
+/* A child that a run killed just now had not brought to exec yet shares its lock for a moment: a run that is alive holds it longer. */
+static int wait_lock(int fd) {
+    for (int tries = 0;; tries++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+        if (errno != EINTR && (errno != EWOULDBLOCK || tries >= 30))
+            return -errno;
+        struct timespec pause = {.tv_nsec = 10 * NS_PER_MS};
+        nanosleep(&pause, NULL);
+    }
+}
+
+/* -EBUSY: held by another; -ESTALE: the folder went away meanwhile: try again. */
 static int take_lock(struct journal *j, struct error *err) {
     cleanup_free char *path = file_in(j, LOCK_NAME);
     if (!path)
@@ -93,11 +107,11 @@ static int take_lock(struct journal *j, struct error *err) {
     j->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (j->lock < 0)
         return errno == ENOENT ? error_set(err, -ESTALE, "%s: gone", path) : error_errno(err, "%s", path);
-    while (flock(j->lock, LOCK_EX | LOCK_NB) < 0) {
-        if (errno == EINTR)
-            continue;
-        return errno == EWOULDBLOCK ? error_set(err, -EBUSY, "%s: this run is alive: it holds the lock", j->dir) : error_errno(err, "%s", path);
-    }
+    int rc = wait_lock(j->lock);
+    if (rc == -EWOULDBLOCK)
+        return error_set(err, -EBUSY, "%s: this run is alive: it holds the lock", j->dir);
+    if (rc < 0)
+        return error_errno(err, "%s", path);
     struct stat ours, there;
     if (fstat(j->lock, &ours) < 0 || stat(path, &there) < 0 || ours.st_ino != there.st_ino) {
         closep(&j->lock);

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -39,6 +40,7 @@ struct launch {
     const char *program;
     int fds[3];
     int report; /* close-on-exec: its end without a word says that exec succeeded */
+    int other;  /* the parent's end of it, closed in the child */
 };
 
 struct report {
@@ -99,8 +101,19 @@ static void default_signals(void) {
         sigaction(s, &sa, NULL); /* SIGKILL, SIGSTOP and libc's own two refuse, as they should */
 }
 
+/* Until exec the child goes with its parent: one that is killed right now could otherwise leave a child that is in no control
+ * group yet, where no undo would find it. A parent that died before the first line is seen by its closed end of the pipe. */
+static void die_with_parent(const struct launch *l) {
+    close(l->other);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    struct pollfd p = {.fd = l->report, .events = POLLOUT};
+    if (poll(&p, 1, 0) > 0 && (p.revents & POLLERR))
+        _exit(127);
+}
+
 static int prepare(const struct launch *l, struct error *err) {
     const struct child_spec *s = l->spec;
+    die_with_parent(l);
     setsid(); /* a Ctrl-C at the terminal is for chaosd alone */
     if (s->netns_fd >= 0 && setns(s->netns_fd, CLONE_NEWNET) < 0)
         return failed(err, "joining the network namespace");
@@ -118,6 +131,7 @@ static int prepare(const struct launch *l, struct error *err) {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    prctl(PR_SET_PDEATHSIG, 0); /* from here on it outlives a parent that is killed, until it is undone */
     return 0;
 }
 
@@ -238,7 +252,7 @@ int child_spawn(struct loop *l, const struct child_spec *s, struct child **ret, 
         return error_errno(err, "pipe");
     cleanup_close int from = ends[0], to = ends[1];
     /* Above 2, so that putting 0, 1, 2 in place overwrites none of them. */
-    struct launch launch = {.spec = s, .program = program, .report = fcntl(to, F_DUPFD_CLOEXEC, 3)};
+    struct launch launch = {.spec = s, .program = program, .report = fcntl(to, F_DUPFD_CLOEXEC, 3), .other = from};
     const int wanted[3] = {s->stdin_fd, s->stdout_fd, s->stderr_fd};
     bool ok = launch.report >= 0;
     for (int i = 0; i < 3; i++) {

@@ -14,6 +14,7 @@ struct sock {
     struct http_net *net;
     curl_socket_t fd;
     struct watch *watch;
+    int events;  /* libcurl's last wish */
     bool ours;   /* opened by us, so its close is told to us */
     bool parked; /* no request is interested */
 };
@@ -138,7 +139,8 @@ static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, void
     struct http_net *n = arg;
     if (what == CURL_POLL_REMOVE) {
         struct sock *s = (size_t)fd < n->sock_count ? n->socks[fd] : NULL;
-        if (s && s->ours)
+        /* Only a connection that was made rests: libcurl closes one that is still connecting without telling anybody. */
+        if (s && s->ours && s->events == WATCH_READ)
             s->parked = true;
         else
             sock_free(n, fd);
@@ -149,6 +151,7 @@ static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, void
         return -1;
     s->parked = false;
     int events = ((what & CURL_POLL_IN) ? WATCH_READ : 0) | ((what & CURL_POLL_OUT) ? WATCH_WRITE : 0);
+    s->events = events;
     if (!s->watch)
         return watch_new(n->http->loop, fd, events, on_socket, s, &s->watch, NULL) < 0 ? -1 : 0;
     watch_set(s->watch, events);
@@ -164,6 +167,7 @@ curl_socket_t http_net_open_socket(void *arg, curlsocktype purpose, struct curl_
         op->socket_errno = -fd;
         return CURL_SOCKET_BAD;
     }
+    sock_free(n, fd); /* what still stands there was closed behind our back */
     struct sock *s = sock_get(n, fd);
     if (!s) {
         close(fd);
@@ -197,6 +201,7 @@ int http_net_add(struct http_op *op, struct error *err) {
     http_deadline_add(op);
     /* Send now instead of after a turn of the loop. What ends in here is told later, from the timer. */
     int running = 0;
+    n->want_ns = 0; /* libcurl asks again when something is left */
     curl_multi_socket_action(n->multi, CURL_SOCKET_TIMEOUT, 0, &running);
     if (running < n->under_way)
         n->reap = true;

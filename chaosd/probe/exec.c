@@ -41,7 +41,7 @@ static void op_free(struct exec_op *o) {
     free(o);
 }
 
-/* With all that it started: it leads a process group of its own. */
+/* With all that it started: a child leads a session of its own. */
 static void kill_all(struct exec_op *o) {
     if (child_signal(o->child, SIGKILL, NULL) == 0) /* it is there, so its number is its own */
         kill(-child_pid(o->child), SIGKILL);
@@ -70,11 +70,6 @@ static void on_exited(const struct child_exit *e, void *arg) {
     op_free(o);
 }
 
-static int lead_group(void *arg, struct error *err) {
-    (void)arg;
-    return setpgid(0, 0) < 0 ? error_errno(err, "setpgid") : 0;
-}
-
 static void free_argv(char ***argv) {
     for (char **a = *argv; a && *a; a++)
         free(*a);
@@ -99,7 +94,7 @@ static int spawn(struct exec_op *o, char **argv, struct error *err) {
         return rc;
     const struct child_spec spec = {
         .argv = argv, .envp = environ, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .netns_fd = o->ctx.netns_fd, .cgroup_fd = -1,
-        .setup = lead_group, .exited = on_exited, .arg = o,
+        .exited = on_exited, .arg = o,
     };
     o->asked_ns = loop_now();
     rc = child_spawn(o->ctx.loop, &spec, &o->child, err);

@@ -82,7 +82,7 @@ static const char *kept_value(void *arg, const char *name) {
     for (size_t i = 0; i < o->kept_count; i++)
         if (strcmp(o->kept[i].name, name) == 0)
             return o->kept[i].value;
-    return NULL;
+    return strncmp(name, "capture.", 8) == 0 ? json_string_value(json_object_get(o->captured, name + 8)) : NULL;
 }
 
 static int keep(const char *name, void *arg) {

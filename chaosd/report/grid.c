@@ -43,22 +43,32 @@ size_t text_width(const char *s) {
     return n;
 }
 
+/* Bytes of the next word, cut where it is wider than room columns; its columns in *ret_width. */
+static size_t next_word(const char *s, size_t room, size_t *ret_width) {
+    size_t len = 0;
+    *ret_width = 0;
+    for (; s[len] && s[len] != ' '; len++) {
+        bool starts = (s[len] & 0xc0) != 0x80;
+        if (starts && *ret_width == room)
+            break;
+        *ret_width += starts;
+    }
+    return len;
+}
+
 void text_wrap(struct buf *out, const char *s, size_t column, size_t indent, size_t width) {
-    bool first = true;
-    while (*s) {
-        size_t len = strcspn(s, " ");
-        char word[512];
-        snprintf(word, sizeof word, "%.*s", (int)len, s);
-        size_t w = text_width(word);
-        if (!first && column + 1 + w > width) {
+    bool gap = false;
+    for (s += strspn(s, " "); *s;) {
+        size_t w, len = next_word(s, width > indent ? width - indent : 1, &w);
+        if (column + gap + w > width) {
             buf_printf(out, "\n%*s", (int)indent, "");
             column = indent;
-            first = true;
+            gap = false;
         }
-        buf_printf(out, "%s%.*s", first ? "" : " ", (int)len, s);
-        column += w + !first;
-        first = false;
+        buf_printf(out, "%s%.*s", gap ? " " : "", (int)len, s);
+        column += w + gap;
         s += len;
+        gap = *s == ' ';
         s += strspn(s, " ");
     }
     buf_str(out, "\n");

@@ -144,7 +144,7 @@ static void put_data_cell(struct grid *g, const struct act_figures *f, const cha
     if (!before && !after)
         grid_cell(g, "%s", "");
     else
-        grid_cell(g, "%.20s → %.20s", before ? before : "?", after ? after : "?");
+        grid_cell(g, "%.20s→%.20s", before ? before : "?", after ? after : "?");
 }
 
 static void put_act_row(struct grid *g, const struct judgement *j, size_t i, const char *key) {
@@ -157,12 +157,12 @@ static void put_act_row(struct grid *g, const struct judgement *j, size_t i, con
     if (d)
         bracket(d, down, sizeof down);
     if (f->acted)
-        grid_cell(g, "%.2f s", (double)(f->at - (j->schedule_t == UNKNOWN_NS ? 0 : j->schedule_t)) / 1e9);
+        grid_cell(g, "%.2f", (double)(f->at - (j->schedule_t == UNKNOWN_NS ? 0 : j->schedule_t)) / 1e9);
     else
         grid_cell(g, "-");
     grid_cell(g, "%s #%u", f->fault, f->occurrence);
     if (f->role_before)
-        grid_cell(g, "%s → %s", f->target, f->role_after ? f->role_after : "?");
+        grid_cell(g, "%s→%s", f->target, f->role_after ? f->role_after : "?");
     else
         grid_cell(g, "%s", *f->target ? f->target : "-");
     put_data_cell(g, f, key);
@@ -214,12 +214,13 @@ static int put_acts(const struct judgement *j, struct arena *a, struct buf *out)
     grid_column(&g, "fault", false, true);
     grid_column(&g, "victim", false, true);
     grid_column(&g, title, false, true);
-    static const char *const figures[] = {"detect", "1st good", "sustained", "downtime", "redundant"};
+    static const char *const figures[] = {"detect", "good", "sustained", "downtime", "full"};
     for (size_t i = 0; i < ARRAY_SIZE(figures); i++)
         grid_column(&g, figures[i], true, false);
     for (size_t i = 0; i < j->act_count; i++)
         put_act_row(&g, j, i, key);
-    buf_str(out, "\nFaults (at: from the schedule's start; the rest in ms from the act; \"→\": who has the role now)\n");
+    buf_str(out, "\nFaults (at: seconds of the schedule; then ms from the act: first bad answer, first good after it,\n"
+                 "lasting good; downtime; every replica ready again. A→B: the role went from A to B)\n");
     grid_render(&g, WIDTH, out);
     return put_notes(j, a, out);
 }

@@ -106,7 +106,8 @@ static const struct field selector_fields[] = {
     {.name = "nodes", .type = F_STRINGS, .offset = offsetof(struct selector, nodes), .doc = "Only pods on these nodes."},
     {.name = "pods", .type = F_STRINGS, .offset = offsetof(struct selector, pods), .doc = "Only these, as name or namespace/name."},
     {.name = "role", .type = F_STRING, .offset = offsetof(struct selector, role),
-     .doc = "Only the pods that hold this role (see roles) at the moment of the act; \"!leader\": only those that do not while another does."},
+     .doc = "Only the pods that hold this role (see roles) at the moment of the act; \"!leader\": "
+            "only those that do not while another does."},
     {0},
 };
 const struct shape selector_shape = {

@@ -39,12 +39,15 @@ static inline void bench_event(enum cluster_event e, const struct pod *p, json_t
 
 /* What a test that failed half-way leaves: the next would trip over it. */
 static json_t *bench_left;
+static char bench_dir[64];
 
 static inline int bench_clean(void **state) {
     (void)state;
     struct error err = {{0}};
     if (bench_left && undo_apply(bench_left, &err) < 0)
         print_error("%s\n", err.text);
+    if (bench_left)
+        fs_remove_tree(bench_dir, NULL);
     json_decref(bench_left);
     bench_left = NULL;
     return 0;
@@ -57,7 +60,7 @@ static inline void bench_new(struct bench *b) {
     setenv("CHAOSD_STATE_DIR", b->dir, 1);
     snprintf(b->run, sizeof b->run, "t%x%x", (unsigned)getpid() & 0xfffff, turn++ & 0xff);
     b->before = snapshot(b->dir);
-    json_decref(bench_left);
+    snprintf(bench_dir, sizeof bench_dir, "%s", b->dir);
     bench_left = json_pack("{s:s, s:s, s:s++}", "kind", "local-cluster", "run", b->run, "state", b->dir, "/", b->run);
     assert_int_equal(loop_new(&b->loop, &b->err), 0);
     assert_int_equal(journal_open("test-run", &b->journal, &b->err), 0);

@@ -60,28 +60,33 @@ static inline bool turn_until(struct loop *l, bool (*so)(void *arg), void *arg, 
 
 static inline int visible(const struct dirent *e) { return strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0; }
 
-static inline void list_folder(struct buf *b, const char *path) {
+/* Runs of this very test are named t<pid>...; those of others that are under way are not ours to see. */
+static inline bool of_others(const char *name, const char *prefix) {
+    char ours[64];
+    snprintf(ours, sizeof ours, "%st%x", prefix, (unsigned)getpid() & 0xfffff);
+    return strncmp(name, prefix, strlen(prefix)) == 0 && strncmp(name, ours, strlen(ours)) != 0;
+}
+
+static inline void list_folder(struct buf *b, const char *path, const char *prefix) {
     struct dirent **list = NULL;
     int n = scandir(path, &list, visible, alphasort);
-    buf_printf(b, "%s:", path);
     for (int i = 0; i < n; i++) {
-        if (list[i]->d_type == DT_DIR || strstr(path, "netns"))
-            buf_printf(b, " %s", list[i]->d_name);
+        if ((!prefix || !of_others(list[i]->d_name, prefix)) && !strstr(list[i]->d_name, ".log") && (list[i]->d_type == DT_DIR || prefix))
+            buf_printf(b, "%s/%s\n", path, list[i]->d_name);
         free(list[i]);
     }
     free(list);
-    buf_str(b, "\n");
 }
 
-/* All that a cluster could leave behind in the kernel, as text. Groups of other runs that are under way are not ours to see. */
+/* All that a cluster could leave behind, as text: control groups, namespaces, folders, links. */
 static inline char *snapshot(const char *state_dir) {
     cleanup_buf struct buf b = {0};
     struct cgroup_tree trees[16];
     int n = cgroup_trees(trees, 16, NULL);
     for (int i = 0; i < n; i++)
-        list_folder(&b, trees[i].path);
-    list_folder(&b, "/run/netns");
-    list_folder(&b, state_dir);
+        list_folder(&b, trees[i].path, "");
+    list_folder(&b, "/run/netns", "chaosd-");
+    list_folder(&b, state_dir, NULL);
     struct if_nameindex *links = if_nameindex();
     for (struct if_nameindex *l = links; l && l->if_name; l++)
         buf_printf(&b, "link %u %s\n", l->if_index, l->if_name);

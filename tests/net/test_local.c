@@ -8,6 +8,8 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 
 #define SLEEPER "{name: s, command: [sleep, '600'], stopTimeout: 10ms}"
 
@@ -248,6 +250,7 @@ static void test_back_off_doubles(void **state) {
         assert_string_equal(json_string_value(json_object_get(t->data, "why")), delays[i]);
         assert_int_equal(pod_named(&b, "s-0")->phase, POD_BACKOFF);
         assert_int_equal(cluster_local.signal(b.cluster, pod_named(&b, "s-0")->uid, SIGKILL, &b.err), -ESRCH);
+        assert_int_equal(cluster_local.freeze(b.cluster, pod_named(&b, "s-0")->uid, true, &b.err), -ESRCH);
     }
     bench_free(&b);
 }
@@ -455,6 +458,82 @@ static void test_undo_from_the_record_alone(void **state) {
     bench_free(&b); /* stop after all that is harmless too */
 }
 
+/* Processes whose command line holds the word. */
+static int count_processes(const char *word) {
+    struct dirent **list = NULL;
+    int n = scandir("/proc", &list, visible, NULL), count = 0;
+    for (int i = 0; i < n; i++) {
+        char path[300], line[256] = "";
+        snprintf(path, sizeof path, "/proc/%s/cmdline", list[i]->d_name);
+        int fd = list[i]->d_name[0] >= '0' && list[i]->d_name[0] <= '9' ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+        ssize_t got = fd >= 0 ? read(fd, line, sizeof line - 1) : -1;
+        count += got > 0 && memmem(line, (size_t)got, word, strlen(word)) != NULL;
+        closep(&fd);
+        free(list[i]);
+    }
+    free(list);
+    return count;
+}
+
+static void start_and_be_killed(struct bench *b, const char *json, int64_t after_ns) {
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct loop *l;
+        struct journal *j;
+        if (loop_new(&l, NULL) < 0 || journal_open("victim", &j, NULL) < 0)
+            _exit(1);
+        b->loop = l;
+        b->journal = j;
+        if (bench_start(b, json) < 0)
+            _exit(2);
+        for (;;)
+            pause();
+    }
+    struct timespec t = {.tv_nsec = after_ns};
+    nanosleep(&t, NULL);
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void undo_victim(void) {
+    struct error err = {{0}};
+    struct journal *j;
+    int64_t id;
+    const json_t *record;
+    int rc = journal_reopen("victim", false, &j, &err);
+    if (rc == -ENOENT)
+        return; /* killed before it had begun */
+    OK(rc);
+    while (journal_pending(j, &id, &record, 1)) {
+        OK(undo_apply(record, &err));
+        OK(journal_done(j, id, &err));
+    }
+    OK(journal_close(j, &err));
+}
+
+static void test_killed_at_any_moment(void **state) {
+    (void)state;
+    NEED_ROOT();
+    struct bench b;
+    char json[256], word[32];
+    bench_new(&b);
+    snprintf(word, sizeof word, "77%d.5", (int)getpid());
+    snprintf(json, sizeof json, "{nodes: 2, workloads: [{name: s, replicas: 3, command: [sleep, '%s'], stopTimeout: 10ms}]}", word);
+    cleanup_free char *before = snapshot(b.dir);
+    for (int64_t i = 0; i < 40; i++) {
+        start_and_be_killed(&b, json, i * 3 * NS_PER_MS / 2);
+        undo_victim();
+        cleanup_free char *after = snapshot(b.dir);
+        assert_string_equal(before, after);
+        assert_int_equal(count_processes(word), 0);
+    }
+    if (bench_start(&b, json) < 0) /* and one that is left alone: the counting counts */
+        fail_msg("%s", b.err.text);
+    assert_int_equal(count_processes(word), 3);
+    bench_free(&b);
+    assert_int_equal(count_processes(word), 0);
+}
+
 static void test_undo_refuses_what_is_not_ours(void **state) {
     (void)state;
     static const char *const records[] = {
@@ -514,6 +593,45 @@ static void test_bad_scenarios(void **state) {
     }
 }
 
+static int preflight_of(const char *json, struct error *err) {
+    struct doc *d = NULL;
+    struct local_config c;
+    struct arena *a = arena_new();
+    int rc = doc_parse("t", json, strlen(json), &d, err);
+    if (rc == 0)
+        rc = schema_decode(d, "", cluster_local.row.shape, NULL, a, &c, err);
+    struct scenario s = {.cluster = {.kind = &cluster_local.row, .params = &c, .path = ""}};
+    if (rc == 0)
+        rc = cluster_local.preflight(&s, err);
+    doc_free(d);
+    arena_free(a);
+    return rc;
+}
+
+static void test_preflight(void **state) {
+    (void)state;
+    NEED_ROOT();
+    struct error err = {{0}};
+    cleanup_free char *before = snapshot("/nowhere");
+    OK(preflight_of("{workloads: [" SLEEPER "]}", &err));
+    assert_int_equal(preflight_of("{workloads: [" SLEEPER ", {name: etcd, command: [etcdd]}]}", &err), -ENOENT);
+    assert_string_equal(err.text, "workload etcd: etcdd: No such file or directory: is it installed, and in PATH?");
+    assert_int_equal(preflight_of("{workloads: [{name: etcd, command: [/no/such/etcd]}]}", &err), -ENOENT);
+    /* what only a pod knows is left to its start */
+    OK(preflight_of("{workloads: [{name: w, command: ['${pod.dir}/tool']}, {name: v, env: {PATH: /opt}, command: [tool]}]}", &err));
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (seteuid(65534) < 0)
+            _exit(1);
+        _exit(preflight_of("{workloads: [" SLEEPER "]}", &err) == -EPERM && strstr(err.text, "needs root") ? 0 : 2);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    cleanup_free char *after = snapshot("/nowhere"); /* it left nothing */
+    assert_string_equal(before, after);
+}
+
 static void test_defaults(void **state) {
     (void)state;
     struct error err = {{0}};
@@ -540,10 +658,10 @@ int main(void) {
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_teardown(f, bench_clean)
-        T(test_defaults), T(test_bad_scenarios), T(test_undo_refuses_what_is_not_ours), T(test_start_and_stop), T(test_pod_is_a_world_of_its_own),
+        T(test_defaults), T(test_preflight), T(test_bad_scenarios), T(test_undo_refuses_what_is_not_ours), T(test_start_and_stop), T(test_pod_is_a_world_of_its_own),
         T(test_what_lies_in_tmp), T(test_network), T(test_kill_and_restart), T(test_back_off_doubles), T(test_restart_policies),
         T(test_missing_program), T(test_program_goes_missing), T(test_ready_events_on_change_only), T(test_freeze_and_thaw),
-        T(test_kill_while_frozen), T(test_stop_is_gentle), T(test_undo_from_the_record_alone),
+        T(test_kill_while_frozen), T(test_stop_is_gentle), T(test_undo_from_the_record_alone), T(test_killed_at_any_moment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

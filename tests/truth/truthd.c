@@ -59,7 +59,7 @@ static struct {
 static enum phase phase;
 static struct bracket edges[2];
 static int64_t next_edge; /* 0: none */
-static int listener = -1, epoll_fd = -1, timer_fd = -1;
+static int listener = -1, reserve = -1, epoll_fd = -1, timer_fd = -1;
 static struct conn **conns; /* by fd */
 static size_t conn_room;
 
@@ -194,12 +194,10 @@ static void read_conn(int fd) {
 
 /* --- the edges --- */
 
-/* shutdown() on a listening socket stops it but keeps it bound: the port refuses, and nobody else can take it. */
 static struct bracket begin_outage(void) {
     struct bracket b = {.before = now_ns()};
     if (options.kind == REFUSE) {
-        if (shutdown(listener, SHUT_RDWR) < 0)
-            die("shutdown");
+        close(listener); /* the reserve keeps the port; being bound without listening, it refuses */
         for (size_t fd = 0; fd < conn_room; fd++)
             if (conns[fd])
                 drop((int)fd, false);
@@ -211,10 +209,15 @@ static struct bracket begin_outage(void) {
 
 static struct bracket end_outage(void) {
     struct bracket b = {.before = now_ns()};
-    if (options.kind == REFUSE && listen(listener, SOMAXCONN) < 0)
+    if (options.kind == REFUSE && listen(reserve, SOMAXCONN) < 0)
         die("listen");
     phase = OVER;
     b.after = now_ns();
+    if (options.kind == REFUSE) {
+        listener = reserve;
+        if (!watch(listener))
+            die("epoll");
+    }
     return b;
 }
 
@@ -292,18 +295,27 @@ static void serve(void) {
     }
 }
 
-static void start_listening(void) {
+/* SO_REUSEPORT lets both hold the port. (Listening again on one socket after shutdown() does not do: some kernels then list it
+ * as listening and still refuse.) */
+static int bound_socket(void) {
     const int one = 1;
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)options.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof a;
-    listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0)
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) < 0)
         die("socket");
-    if (bind(listener, (struct sockaddr *)&a, sizeof a) < 0 || listen(listener, SOMAXCONN) < 0)
-        die("listen");
-    if (getsockname(listener, (struct sockaddr *)&a, &len) < 0)
-        die("getsockname");
+    if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || getsockname(fd, (struct sockaddr *)&a, &len) < 0)
+        die("bind");
     options.port = ntohs(a.sin_port);
+    return fd;
+}
+
+static void start_listening(void) {
+    listener = bound_socket();
+    reserve = bound_socket();
+    if (listen(listener, SOMAXCONN) < 0)
+        die("listen");
     if (!watch(listener))
         die("epoll");
 }

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "history_fixture.h"
+
+#include "check/judge.h"
+
+#define HEADER "{\"schema\":1,\"scenario\":\"t\",\"seed\":7,\"loads\":[{\"name\":\"writes\",\"lanes\":[\"reused\"],\"deadline_ns\":500000000}]," \
+    "\"faults\":[{\"name\":\"kill\",\"kind\":\"pod-kill\",\"holds\":false},{\"name\":\"pause\",\"kind\":\"pod-pause\",\"holds\":true}]," \
+    "\"workloads\":[{\"name\":\"etcd\",\"replicas\":2}]}"
+
+static struct judgement *judged(struct fixture *f) {
+    struct judgement *j = NULL;
+    struct error err = {""};
+    if (judge(&f->h, &j, &err) < 0)
+        fail_msg("%s", err.text);
+    return j;
+}
+
+static void act(struct fixture *f, double t, int id, const char *fault, const char *target, const char *more) {
+    char data[512];
+    snprintf(data, sizeof data, "{\"id\":%d,\"fault\":\"%s\",\"occurrence\":%d%s}", id, fault, id, more);
+    fixture_event(f, t - 1, "fault/act", "invoke", "pod-kill", target, data);
+    fixture_event(f, t, "fault/act", "ok", "pod-kill", target, data);
+    fixture_event(f, t + 1, "fault/observed", "info", "", target, data);
+}
+
+/* Requests each 100 ms. Good to 2000; the act at 2050; bad 2100..2900 taking 50 ms; good from 3000 on, 10 ms each.
+ * detect: 2150 - 2050 = 100. First good after the first bad, and of the closing streak: 3010 - 2050 = 960.
+ * Window: start 2100, max 3010 - 2000 = 1010, min 2900 - 2150 = 750, point 3010 - 2100 = 910. */
+static void test_plain(void **state) {
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, HEADER);
+    fixture_requests(&f, 0, 2100, 10, OUTCOME_GOOD);
+    fixture_requests(&f, 2100, 3000, 50, OUTCOME_BAD);
+    fixture_requests(&f, 3000, 6000, 10, OUTCOME_GOOD);
+    act(&f, 2050, 1, "kill", "etcd-0", "");
+    struct judgement *j = judged(&f);
+    const struct downtime *d = j->lanes[0].downtime;
+    assert_int_equal(j->lanes[0].downtime_count, 1);
+    assert_int_equal(d->start, 2100 * MS);
+    assert_int_equal(d->end, 3010 * MS);
+    assert_int_equal(d->min, 750 * MS);
+    assert_int_equal(d->point, 910 * MS);
+    assert_int_equal(d->max, 1010 * MS);
+    assert_int_equal(d->act, 0);
+    assert_int_equal(d->bad, 9);
+    assert_int_equal(j->act_count, 1);
+    const struct act_figures *a = &j->acts[0];
+    assert_int_equal(a->at, 2050 * MS); /* "ok", not "invoke" */
+    assert_true(a->acted && a->observed && a->noticed && !a->censored && !a->holds);
+    assert_int_equal(a->detect, 100 * MS);
+    assert_int_equal(a->first_good, 960 * MS);
+    assert_int_equal(a->sustained, 960 * MS);
+    assert_int_equal(a->redundancy, UNKNOWN_NS); /* no pod events: unknown, not 0 */
+    judgement_free(j);
+    fixture_free(&f);
+}
+
+/* A request under way when the act came (start 2000, bad at 2500) counts; so does a good one that came through in between: with
+ * three targets the first good is at once (2110 - 2050), the sustained one waits for the streak's first good (2310 - 2050). */
+static void test_in_flight(void **state) {
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, HEADER);
+    fixture_requests(&f, 0, 2000, 10, OUTCOME_GOOD);
+    fixture_sample(&f, 0, LANE_REUSED, 0, 2000, 500, OUTCOME_BAD);
+    fixture_sample(&f, 0, LANE_REUSED, 1, 2100, 10, OUTCOME_GOOD);
+    fixture_sample(&f, 0, LANE_REUSED, 0, 2200, 20, OUTCOME_BAD);
+    fixture_requests(&f, 2300, 6000, 10, OUTCOME_GOOD);
+    act(&f, 2050, 1, "kill", "etcd-0", "");
+    struct judgement *j = judged(&f);
+    assert_int_equal(j->acts[0].detect, 170 * MS); /* the later request was the first to fail: 2220 - 2050 */
+    assert_int_equal(j->acts[0].first_good, 60 * MS);
+    assert_int_equal(j->acts[0].sustained, 260 * MS);
+    judgement_free(j);
+    fixture_free(&f);
+}
+
+static void test_not_noticed(void **state) {
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, HEADER);
+    fixture_requests(&f, 0, 6000, 10, OUTCOME_GOOD);
+    act(&f, 2050, 1, "kill", "etcd-0", "");
+    act(&f, 5500, 2, "kill", "etcd-1", ""); /* 0.4 s of goods after it: too short to say */
+    struct judgement *j = judged(&f);
+    assert_false(j->acts[0].noticed || j->acts[0].censored);
+    assert_int_equal(j->acts[0].sustained, 0);
+    assert_int_equal(j->acts[0].detect, UNKNOWN_NS);
+    assert_int_equal(j->acts[0].first_good, UNKNOWN_NS);
+    assert_false(j->acts[1].noticed);
+    assert_true(j->acts[1].censored);
+    assert_int_equal(j->acts[1].sustained, UNKNOWN_NS);
+    judgement_free(j);
+    fixture_free(&f);
+}
+
+/* Never recovered: bad from 2100 to the end. Not sustained when the last bad one started, 3900 - 2050 = 1850. */
+static void test_censored(void **state) {
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, HEADER);
+    fixture_requests(&f, 0, 2100, 10, OUTCOME_GOOD);
+    fixture_requests(&f, 2100, 4000, 50, OUTCOME_BAD);
+    act(&f, 2050, 1, "kill", "etcd-0", "");
+    struct judgement *j = judged(&f);
+    assert_true(j->acts[0].noticed && j->acts[0].censored);
+    assert_int_equal(j->acts[0].sustained, UNKNOWN_NS);
+    assert_int_equal(j->acts[0].at_least, 1850 * MS);
+    assert_int_equal(j->acts[0].first_good, UNKNOWN_NS);
+    assert_true(j->lanes[0].downtime[0].censored);
+    assert_int_equal(j->lanes[0].downtime[0].min, (3900 - 2150) * MS);
+    assert_int_equal(j->lanes[0].downtime[0].short_by, UNKNOWN_NS); /* no good at the end */
+    judgement_free(j);
+    fixture_free(&f);
+}
+
+/* The second act falls into the first one's window: both answer for it, but the window is the first one's. */
+static void test_two_in_a_window(void **state) {
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, HEADER);
+    fixture_requests(&f, 0, 2100, 10, OUTCOME_GOOD);
+    fixture_requests(&f, 2100, 4000, 50, OUTCOME_BAD);
+    fixture_requests(&f, 4000, 8000, 10, OUTCOME_GOOD);
+    act(&f, 2050, 1, "kill", "etcd-0", "");
+    act(&f, 3020, 2, "kill", "etcd-1", "");
+    struct judgement *j = judged(&f);
+    assert_int_equal(j->lanes[0].downtime[0].act, 0);
+    assert_int_equal(j->acts[0].sustained, (4010 - 2050) * MS);
+    assert_int_equal(j->acts[1].sustained, (4010 - 3020) * MS);
+    assert_int_equal(j->acts[1].detect, 30 * MS); /* the one of 3000, under way, ended at 3050 */
+    assert_int_equal(j->acts[1].first_good, (4010 - 3020) * MS);
+    judgement_free(j);
+    fixture_free(&f);
+}
+
+/* Each row: acts as {at, reverted (0: never), holds}, and whose a window is whose first bad ended at `end`. */
+static void test_attribution(void **state) {
+    (void)state;
+    static const struct { struct { int at, reverted, holds; } acts[3]; size_t n; int end, want; } rows[] = {
+        {{{0}}, 0, 10, -1},
+        {{{10, 0, 0}}, 1, 9, -1},                     /* before it */
+        {{{10, 0, 0}}, 1, 10, 0},                     /* at once */
+        {{{10, 0, 0}}, 1, 40, 0},                     /* 30 s after */
+        {{{10, 0, 0}}, 1, 41, -1},                    /* later */
+        {{{10, 0, 0}, {12, 0, 0}}, 2, 13, 1},         /* the latest */
+        {{{10, 0, 1}}, 1, 100, 0},                    /* held still */
+        {{{10, 50, 1}}, 1, 80, 0},                    /* 30 s after its end */
+        {{{10, 50, 1}}, 1, 81, -1},
+        {{{10, 50, 1}, {12, 20, 1}}, 2, 21, 0},       /* the one still held, not the one just reverted */
+        {{{10, 50, 1}, {12, 20, 1}}, 2, 13, 1},       /* both held: the latest */
+        {{{10, 50, 1}, {12, 0, 0}}, 2, 13, 1},        /* a kill during a pause is the kill's */
+        {{{2, 0, 0}, {1, 15, 1}}, 2, 16, 1},          /* the end of a pause is later than the kill */
+        {{{10, 0, 0}, {10, 0, 0}}, 2, 11, 1},         /* ties: the later one written */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct fixture f;
+        fixture_init(&f, HEADER);
+        for (size_t k = 0; k < rows[i].n; k++) {
+            int at = rows[i].acts[k].at;
+            act(&f, at * 1000, (int)k + 1, rows[i].acts[k].holds ? "pause" : "kill", "etcd-0", "");
+            char id[32];
+            snprintf(id, sizeof id, "{\"id\":%d}", (int)k + 1);
+            if (rows[i].acts[k].reverted)
+                fixture_event(&f, rows[i].acts[k].reverted * 1000, "fault/revert", "ok", "", "", id);
+        }
+        fixture_sample(&f, 0, 0, SAMPLE_NO_TARGET, 0, 1, OUTCOME_GOOD);
+        fixture_sample(&f, 0, 0, SAMPLE_NO_TARGET, rows[i].end * 1000 - 1, 1, OUTCOME_BAD);
+        struct judgement *j = judged(&f);
+        if (j->lanes[0].downtime[0].act != rows[i].want)
+            fail_msg("row %zu: %d", i, j->lanes[0].downtime[0].act);
+        judgement_free(j);
+        fixture_free(&f);
+    }
+}
+
+static void pod(struct fixture *f, double t, const char *kind, const char *name) {
+    fixture_event(f, t, "cluster/pod", "info", kind, name, "{\"workload\":\"etcd\"}");
+}
+
+/* Ready: 2 of 2. Killed at 2050, seen gone at 2055, ready again at 4050: 2000 ms. The second act, on a pod that stays ready: 0.
+ * The third freezes at once (before "ok" is written) and never thaws: unknown, censored. */
+static void test_redundancy(void **state) {
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, HEADER);
+    fixture_requests(&f, 0, 20000, 10, OUTCOME_GOOD);
+    pod(&f, 1, "created", "etcd-0");
+    pod(&f, 1, "created", "etcd-1");
+    pod(&f, 100, "ready", "etcd-0");
+    pod(&f, 110, "ready", "etcd-1");
+    act(&f, 2050, 1, "kill", "etcd-0", "");
+    pod(&f, 2055, "exited", "etcd-0");
+    pod(&f, 3060, "started", "etcd-0");
+    pod(&f, 4050, "ready", "etcd-0");
+    act(&f, 8000, 2, "kill", "etcd-1", "");
+    pod(&f, 11999.5, "frozen", "etcd-1");
+    act(&f, 12000, 3, "pause", "etcd-1", "");
+    act(&f, 15000, 4, "kill", "other-0", "");
+    struct judgement *j = judged(&f);
+    assert_int_equal(j->acts[0].redundancy, 2000 * MS);
+    assert_int_equal(j->acts[1].redundancy, 0);
+    assert_int_equal(j->acts[2].redundancy, UNKNOWN_NS);
+    assert_true(j->acts[2].censored);
+    assert_int_equal(j->acts[3].redundancy, UNKNOWN_NS); /* a pod that nothing is known of */
+    judgement_free(j);
+    fixture_free(&f);
+}
+
+/* Killed at 2050 as the leader, seen as such at 2000; etcd-1 leads by an answer asked for at 2900 and seen at 2950. An answer asked
+ * for before the act says nothing of afterwards. The next act comes before anybody is seen to lead again. */
+static void test_roles(void **state) {
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, HEADER);
+    act(&f, 2050, 1, "kill", "etcd-0", ",\"role\":\"leader\",\"role_asked\":1999000000,\"role_seen\":2000000000,\"role_data\":{\"term\":\"2\"}");
+    fixture_event(&f, 2060, "role/now", "info", "leader", "etcd-9", "{\"asked\":2040000000,\"seen\":2060000000}");
+    fixture_event(&f, 2070, "role/now", "info", "leader", "", "{\"asked\":2060000000,\"seen\":2070000000}");
+    fixture_event(&f, 2080, "role/now", "info", "standby", "etcd-2", "{\"asked\":2070000000,\"seen\":2080000000}");
+    fixture_event(&f, 2950, "role/now", "info", "leader", "etcd-1", "{\"asked\":2900000000,\"seen\":2950000000,\"data\":{\"term\":\"3\"}}");
+    act(&f, 5000, 2, "kill", "etcd-1", ",\"role\":\"leader\",\"role_seen\":4990000000");
+    act(&f, 5100, 3, "kill", "etcd-2", "");
+    fixture_event(&f, 5200, "role/now", "info", "leader", "etcd-0", "{\"asked\":5150000000,\"seen\":5200000000,\"data\":null}");
+    struct judgement *j = judged(&f);
+    assert_string_equal(j->acts[0].role_before, "etcd-0");
+    assert_int_equal(j->acts[0].role_seen_before, 50 * MS);
+    assert_string_equal(j->acts[0].role_after, "etcd-1");
+    assert_int_equal(j->acts[0].role_after_at, 900 * MS);
+    assert_string_equal(json_string_value(json_object_get(j->acts[0].role_before_data, "term")), "2");
+    assert_string_equal(json_string_value(json_object_get(j->acts[0].role_after_data, "term")), "3");
+    assert_string_equal(j->acts[1].role_before, "etcd-1");
+    assert_null(j->acts[1].role_after);
+    assert_int_equal(j->acts[1].role_after_at, UNKNOWN_NS);
+    assert_null(j->acts[2].role_before);
+    judgement_free(j);
+    fixture_free(&f);
+}
+
+/* A load that never worked before the act says nothing of the recovery; another one does. */
+static void test_unjudged_load(void **state) {
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, "{\"schema\":1,\"loads\":[{\"name\":\"a\"},{\"name\":\"b\"}]}");
+    for (int i = 0; i < 60; i++) {
+        fixture_sample(&f, 0, 0, SAMPLE_NO_TARGET, i * 100, 10, OUTCOME_GOOD);
+        fixture_sample(&f, 1, 0, SAMPLE_NO_TARGET, i * 100, 10, OUTCOME_BAD);
+    }
+    act(&f, 2050, 1, "kill", "etcd-0", "");
+    struct judgement *j = judged(&f);
+    assert_false(j->acts[0].noticed);
+    assert_int_equal(j->acts[0].sustained, 0);
+    judgement_free(j);
+    fixture_free(&f);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_plain),           cmocka_unit_test(test_in_flight),   cmocka_unit_test(test_not_noticed), cmocka_unit_test(test_censored),
+        cmocka_unit_test(test_two_in_a_window), cmocka_unit_test(test_attribution), cmocka_unit_test(test_redundancy),  cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_unjudged_load),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
