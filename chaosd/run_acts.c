@@ -190,7 +190,9 @@ static void inject(struct act *a) {
     struct error err;
     const struct pod *victim = r->cluster->kind->pod(r->cluster, a->uid);
     if (!victim || victim->phase != POD_RUNNING || victim->frozen) {
-        act_failed(a, "the pod ended between selection and act");
+        skip(r, a->planned, a->target, NULL, "the pod ended between selection and act");
+        stand_down(a);
+        act_finish(a);
         return;
     }
     json_object_set_new(a->data, "id", json_integer(a->id));

@@ -19,7 +19,8 @@ static struct act_figures *find_act(struct work *w, const struct event *e, bool 
     if (!create)
         return NULL;
     size_t cap = w->act_cap;
-    if (grow(&w->j->acts, w->j->act_count, &w->act_cap, sizeof *w->j->acts) < 0 || grow(&w->acts, w->j->act_count, &cap, sizeof *w->acts) < 0) {
+    if (grow(&w->j->acts, w->j->act_count, &w->act_cap, sizeof *w->j->acts) < 0 ||
+        grow(&w->acts, w->j->act_count, &cap, sizeof *w->acts) < 0) {
         out_of_memory(err);
         return NULL;
     }

@@ -111,8 +111,8 @@ static void find_latency(struct work *w, const struct expect *e, const struct la
     /* A quantile that no single value lies beyond is the maximum under another name. */
     int64_t beyond = 1000000 - e->quantile_ppm;
     if (beyond && (double)n * (double)beyond < 1e6) {
-        ret->unknown = arena_printf(w->a, "it takes at least %s requests, there were %s", words_count((1000000 + beyond - 1) / beyond, need),
-                                    words_count((int64_t)n, have));
+        ret->unknown = arena_printf(w->a, "it takes at least %s requests, there were %s",
+                                    words_count((1000000 + beyond - 1) / beyond, need), words_count((int64_t)n, have));
         return;
     }
     size_t k = quantile_rank(n, e->quantile_ppm), worst = quantile_rank(n + (size_t)f->stalled_unsent, e->quantile_ppm);

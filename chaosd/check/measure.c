@@ -248,7 +248,8 @@ static int measure_load(struct work *w, size_t load, struct places *p, struct er
     for (size_t i = 0; i < l->count && rc == 0; i++) {
         const struct sample *s = l->order[i];
         struct request_view v = view(w, l, s);
-        if (row_add(w, p->whole, i, s, &v) < 0 || row_add(w, p->lanes[s->lane], i, s, &v) < 0 || row_add(w, p->targets[s->target], i, s, &v) < 0)
+        if (row_add(w, p->whole, i, s, &v) < 0 || row_add(w, p->lanes[s->lane], i, s, &v) < 0 ||
+            row_add(w, p->targets[s->target], i, s, &v) < 0)
             rc = out_of_memory(err);
     }
     judge_baseline(w, load);

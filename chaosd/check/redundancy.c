@@ -57,7 +57,8 @@ static int find_pod(const struct work *w, struct replay *r, const struct event *
     if (*ret < r->pod_count)
         return 0;
     size_t group = 0;
-    if (find_group(w, r, json_str_or(e->data, "workload", ""), &group) < 0 || grow(&r->pods, r->pod_count, &r->pod_cap, sizeof *r->pods) < 0 ||
+    if (find_group(w, r, json_str_or(e->data, "workload", ""), &group) < 0 ||
+        grow(&r->pods, r->pod_count, &r->pod_cap, sizeof *r->pods) < 0 ||
         json_object_set_new(r->pod_of, e->target, json_integer((json_int_t)r->pod_count)) < 0)
         return -1;
     r->groups[group].known++;
@@ -95,9 +96,10 @@ static int replay_event(const struct work *w, struct replay *r, const struct eve
     return 0;
 }
 
-/* When the next act began: its effect may be seen before it is written down as done. */
-static int64_t next_begin(const struct work *w, size_t act) {
-    int64_t next = INT64_MAX;
+/* Until when a loss is this act's: the next one's effect may be seen before it is written down as done, and at the end
+ * of a run its pods go. */
+static int64_t losses_until(const struct work *w, size_t act) {
+    int64_t next = w->j->loads_end_t != UNKNOWN_NS && w->j->loads_end_t > w->j->acts[act].at ? w->j->loads_end_t : INT64_MAX;
     for (size_t i = 0; i < w->j->act_count; i++) {
         const struct act_figures *f = &w->j->acts[i];
         int64_t begin = w->acts[i].invoked != UNKNOWN_NS ? w->acts[i].invoked : f->at;
@@ -113,14 +115,14 @@ static void act_redundancy(const struct work *w, const struct replay *r, size_t 
     if (!f->acted || pod >= r->pod_count)
         return;
     const struct group *g = &r->groups[r->pods[pod].group];
-    int64_t next = next_begin(w, act);
+    int64_t next = losses_until(w, act);
     bool lost = false;
     for (size_t i = 0; i < g->count; i++) {
         const struct edge *e = &g->edges[i];
         if (e->t <= f->at) { /* the state that the act found, or made at once */
             lost = !e->full;
         } else if (!lost && e->t >= next) {
-            break; /* lost by a later act */
+            break; /* lost to something else */
         } else if (lost && e->full) {
             f->redundancy = e->t - f->at;
             return;

@@ -66,7 +66,8 @@ static char *explain(struct work *w, const struct expect *e, const char *text, c
     in_words(e, expect_limit(e), limit);
     if (isnan(f->value)) {
         bool most = v == VERDICT_FAIL && asks_at_least(e);
-        return arena_printf(w->a, "%s was at %s %s, limit %s.", who, most ? "most" : "least", in_words(e, most ? f->hi : f->lo, value), limit);
+        return arena_printf(w->a, "%s was at %s %s, limit %s.", who, most ? "most" : "least", in_words(e, most ? f->hi : f->lo, value),
+                            limit);
     }
     if (isinf(f->value))
         return arena_printf(w->a, "%s fell on a bad request, limit %s.", who, limit);
@@ -77,7 +78,8 @@ struct worst { struct finding f; enum verdict v; bool any; };
 
 static void consider(struct worst *w, const struct expect *e, const struct finding *f) {
     enum verdict v = f->not_judged ? VERDICT_INCONCLUSIVE : decide(e->compare, f, expect_limit(e));
-    bool worse = !w->any || rank(v) > rank(w->v) || (rank(v) == rank(w->v) && (asks_at_least(e) ? f->value < w->f.value : f->value > w->f.value));
+    bool worse =
+        !w->any || rank(v) > rank(w->v) || (rank(v) == rank(w->v) && (asks_at_least(e) ? f->value < w->f.value : f->value > w->f.value));
     if (worse)
         *w = (struct worst){.f = *f, .v = v, .any = true};
 }

@@ -33,7 +33,8 @@ static int check_baseline(struct work *w, struct error *err) {
     for (size_t i = 0; i < w->load_count; i++)
         if (w->loads[i].not_judged)
             return settle(c, VERDICT_INCONCLUSIVE, arena_printf(w->a, "%s.", w->loads[i].not_judged), err);
-    return settle(c, VERDICT_PASS, w->first_act == UNKNOWN_NS ? "Every load had successes." : "Every load had successes before the first fault.", err);
+    return settle(c, VERDICT_PASS,
+                  w->first_act == UNKNOWN_NS ? "Every load had successes." : "Every load had successes before the first fault.", err);
 }
 
 /* A fault of the scenario that was never in: none of its acts went through. */
@@ -61,8 +62,10 @@ static int check_observed(struct work *w, struct error *err) {
                           arena_printf(w->a, "%s #%u on %s failed: %s.", f->fault, f->occurrence, *f->target ? f->target : "no pod",
                                        f->why ? f->why : "no reason given"), err);
         if (!f->skipped && !f->observed)
-            return settle(c, VERDICT_INCONCLUSIVE,
-                          arena_printf(w->a, "%s #%u on %s was never seen in effect.", f->fault, f->occurrence, *f->target ? f->target : "no pod"), err);
+            return settle(
+                c, VERDICT_INCONCLUSIVE,
+                arena_printf(w->a, "%s #%u on %s was never seen in effect.", f->fault, f->occurrence, *f->target ? f->target : "no pod"),
+                err);
     }
     size_t i;
     json_t *fault;
@@ -71,7 +74,7 @@ static int check_observed(struct work *w, struct error *err) {
         if (why)
             return settle(c, VERDICT_INCONCLUSIVE, why, err);
     }
-    return settle(c, VERDICT_PASS, "Every fault was seen in effect.", err);
+    return settle(c, VERDICT_PASS, w->j->act_count ? "Every fault was seen in effect." : "There was no fault.", err);
 }
 
 static int check_reverted(struct work *w, struct error *err) {
@@ -86,8 +89,10 @@ static int check_reverted(struct work *w, struct error *err) {
         /* A history that just ends says nothing of what a reaper or `chaosd revert` did afterwards. */
         enum verdict v = tried || w->ended ? VERDICT_FAIL : VERDICT_INCONCLUSIVE;
         return settle(c, v,
-                      arena_printf(w->a, "%s #%u on %s was not %s%s%s.", f->fault, f->occurrence, f->target, v == VERDICT_FAIL ? "reverted" : "seen reverted",
-                                   tried && f->why ? ": " : "", tried && f->why ? f->why : ""), err);
+                      arena_printf(w->a, "%s #%u on %s was not %s%s%s.", f->fault, f->occurrence, f->target,
+                                   v == VERDICT_FAIL ? "reverted" : "seen reverted", tried && f->why ? ": " : "",
+                                   tried && f->why ? f->why : ""),
+                      err);
     }
     return settle(c, VERDICT_PASS, held ? "Every fault was reverted." : "There was nothing to revert.", err);
 }
@@ -198,7 +203,8 @@ static int skip_checks(struct work *w, const char *why, struct error *err) {
 int verdict_conclude(struct work *w, struct error *err) {
     struct judgement *j = w->j;
     size_t fails, opens;
-    const struct check_result *fail = first_of(j, VERDICT_FAIL, &fails), *open = first_of(j, VERDICT_INCONCLUSIVE, &opens), *reverted = NULL;
+    const struct check_result *fail = first_of(j, VERDICT_FAIL, &fails), *open = first_of(j, VERDICT_INCONCLUSIVE, &opens),
+                              *reverted = NULL;
     for (size_t i = 0; i < j->check_count; i++)
         if (!strcmp(j->checks[i].name, "reverted"))
             reverted = &j->checks[i];
@@ -214,7 +220,8 @@ int verdict_conclude(struct work *w, struct error *err) {
         return skip_checks(w, skipped, err);
     } else if (fail) {
         j->verdict = VERDICT_FAIL;
-        j->why = fails > 1 ? arena_printf(w->a, "%s %zu of %zu checks failed.", fail->why, fails, j->check_count) : arena_strdup(w->a, fail->why);
+        j->why = fails > 1 ? arena_printf(w->a, "%s %zu of %zu checks failed.", fail->why, fails, j->check_count)
+                           : arena_strdup(w->a, fail->why);
     } else if (open) {
         j->verdict = VERDICT_INCONCLUSIVE;
         j->why = arena_strdup(w->a, open->why);

@@ -16,8 +16,8 @@
 /* ---- events. Nothing is told from inside start(): the caller has no cluster yet. */
 
 static json_t *pod_data(const struct local_pod *p, pid_t pid, uint64_t start_time) {
-    json_t *d = json_pack("{s:s, s:s, s:s, s:s, s:I}", "uid", p->uid, "workload", p->w->name, "node", p->node->name, "ip", p->ip, "restarts",
-                          (json_int_t)p->pub.restarts);
+    json_t *d = json_pack("{s:s, s:s, s:s, s:s, s:I}", "uid", p->uid, "workload", p->w->name, "node", p->node->name, "ip", p->ip,
+                          "restarts", (json_int_t)p->pub.restarts);
     if (d && pid) {
         json_object_set_new(d, "pid", json_integer(pid));
         json_object_set_new(d, "start_time", json_integer((json_int_t)start_time));
@@ -90,10 +90,13 @@ static int add_pod(struct local *c, const struct workload *w, int64_t index, str
     int n = snprintf(p->cgroup, sizeof p->cgroup, "%s/%s/%s", c->tree.path, c->run, p->name);
     if (n >= (int)sizeof p->cgroup)
         return error_set(err, -ENAMETOOLONG, "%s: control group's path too long", p->name);
-    int rc = subnet_address(&c->subnet, (int)c->node_count, (int)(turn % c->node_count) + 1, (int)(turn / c->node_count) + 1, p->ip, sizeof p->ip, err);
-    p->pub = (struct pod){.uid = p->uid, .name = p->name, .namespace = w->namespace ? w->namespace : "default", .node = node->name, .ip = p->ip,
-                          .workload = w->name, .labels = p->labels, .annotations = p->annotations, .phase = POD_PENDING, .replicas = w->replicas,
-                          .spec = w, .dir = p->dir};
+    const int on_node = (int)(turn % c->node_count) + 1, k = (int)(turn / c->node_count) + 1;
+    int rc = subnet_address(&c->subnet, (int)c->node_count, on_node, k, p->ip, sizeof p->ip, err);
+    p->pub = (struct pod){
+        .uid = p->uid, .name = p->name, .namespace = w->namespace ? w->namespace : "default", .node = node->name, .ip = p->ip,
+        .workload = w->name, .labels = p->labels, .annotations = p->annotations, .phase = POD_PENDING, .replicas = w->replicas,
+        .spec = w, .dir = p->dir,
+    };
     return rc;
 }
 
@@ -207,8 +210,8 @@ static int new_local(const struct local_config *config, const struct cluster_opt
     if (!c)
         return error_set(err, -ENOMEM, "out of memory");
     *ret = c;
-    *c = (struct local){.base = {&cluster_local}, .loop = o->loop, .journal = o->journal, .config = config, .event = o->event, .arg = o->arg,
-                        .fabric_fd = -1};
+    *c = (struct local){.base = {&cluster_local}, .loop = o->loop, .journal = o->journal, .config = config, .event = o->event,
+                        .arg = o->arg, .fabric_fd = -1};
     snprintf(c->run, sizeof c->run, "%s", o->run);
     if (!*o->run || strlen(o->run) >= sizeof c->run || strspn(o->run, "abcdefghijklmnopqrstuvwxyz0123456789") != strlen(o->run))
         return error_set(err, -EINVAL, "'%s' is no short id of a run", o->run);
@@ -221,7 +224,7 @@ static int new_local(const struct local_config *config, const struct cluster_opt
     c->log_dir = strdup(o->log_dir);
     if (asprintf(&c->state, "%s/%s", root, c->run) < 0)
         c->state = NULL;
-    if (!c->state || asprintf(&c->hosts, "%s/hosts", c->state) < 0)
+    if (!c->state || asprintf(&c->hosts, "%s/pods/.hosts", c->state) < 0)
         c->hosts = NULL;
     c->nodes = calloc((size_t)config->nodes, sizeof *c->nodes);
     if (!c->log_dir || !c->hosts || !c->nodes)
@@ -235,8 +238,9 @@ static int new_local(const struct local_config *config, const struct cluster_opt
 }
 
 static int build(struct local *c, struct error *err) {
-    char path[CGROUP_PATH_MAX + 16];
-    int rc = fs_mkdirs(c->state, err);
+    char path[4096];
+    snprintf(path, sizeof path, "%s/pods", c->state); /* all that is written lies below it: one tree to remove */
+    int rc = fs_mkdirs(path, err);
     if (rc == 0)
         rc = write_hosts(c, err);
     snprintf(path, sizeof path, "%s/%s", c->tree.path, c->run);

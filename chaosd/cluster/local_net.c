@@ -94,7 +94,8 @@ static int keep_folder(struct error *err) {
 }
 
 static int nl_failed(int nle, struct error *err, const char *what) {
-    static const struct { int nle, rc; } codes[] = {{NLE_PERM, -EPERM}, {NLE_EXIST, -EEXIST}, {NLE_OPNOTSUPP, -EOPNOTSUPP}, {NLE_NOMEM, -ENOMEM}};
+    static const struct { int nle, rc; } codes[] = {
+        {NLE_PERM, -EPERM}, {NLE_EXIST, -EEXIST}, {NLE_OPNOTSUPP, -EOPNOTSUPP}, {NLE_NOMEM, -ENOMEM}};
     int rc = -EIO;
     for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
         if (codes[i].nle == -nle)

@@ -11,14 +11,16 @@
 
 #define W(member) offsetof(struct workload, member)
 
-static const char *const policy_names[] = {[RESTART_ALWAYS] = "always", [RESTART_ON_FAILURE] = "on-failure", [RESTART_NEVER] = "never", NULL};
+static const char *const policy_names[] = {
+    [RESTART_ALWAYS] = "always", [RESTART_ON_FAILURE] = "on-failure", [RESTART_NEVER] = "never", NULL};
 
 static const struct field restart_fields[] = {
     {.name = "policy", .type = F_ENUM, .offset = offsetof(struct restart_policy, policy), .def = "always", .values = policy_names,
      .doc = "Whether a pod whose program ended starts again."},
     {.name = "delay", .type = F_DURATION, .offset = offsetof(struct restart_policy, delay_ns), .def = "1s",
      .doc = "Wait before the first restart; it doubles with each, and starts again after 10s alive."},
-    {.name = "maxDelay", .type = F_DURATION, .offset = offsetof(struct restart_policy, max_delay_ns), .def = "30s", .doc = "The longest wait."},
+    {.name = "maxDelay", .type = F_DURATION, .offset = offsetof(struct restart_policy, max_delay_ns), .def = "30s",
+     .doc = "The longest wait."},
     {0},
 };
 static const struct shape restart_shape = {
@@ -26,11 +28,12 @@ static const struct shape restart_shape = {
 };
 
 static const struct field ready_fields[] = {
-    {.name = "kind", .type = F_KIND, .offset = offsetof(struct ready_spec, kind), .kinds = KIND_PROBE, .required = true, .doc = "How it is asked."},
+    {.name = "kind", .type = F_KIND, .offset = offsetof(struct ready_spec, kind), .kinds = KIND_PROBE, .required = true,
+     .doc = "How it is asked."},
     {.name = "interval", .type = F_DURATION, .offset = offsetof(struct ready_spec, interval_ns), .def = "500ms", .min = 10 * NS_PER_MS,
      .max = 3600 * NS_PER_S, .doc = "How often it is asked."},
-    {.name = "timeout", .type = F_DURATION, .offset = offsetof(struct ready_spec, timeout_ns), .def = "1s", .min = NS_PER_MS, .max = 3600 * NS_PER_S,
-     .doc = "How long an answer may take."},
+    {.name = "timeout", .type = F_DURATION, .offset = offsetof(struct ready_spec, timeout_ns), .def = "1s", .min = NS_PER_MS,
+     .max = 3600 * NS_PER_S, .doc = "How long an answer may take."},
     {.name = "failures", .type = F_INT, .offset = offsetof(struct ready_spec, failures), .def = "3", .min = 1, .max = 1000,
      .doc = "Wrong answers in a row that make a ready pod unready."},
     {0},
@@ -47,10 +50,12 @@ static const struct field workload_fields[] = {
     {.name = "annotations", .type = F_STRING_MAP, .offset = W(annotations), .doc = "Annotations of each pod."},
     {.name = "command", .type = F_TEMPLATES, .offset = W(command), .required = true, .min = 1, .max = 1000,
      .doc = "Program and arguments; pod.name, pod.ip, pod.dir, pod.node and pod.index may stand in them."},
-    {.name = "env", .type = F_TEMPLATE_MAP, .offset = W(env), .doc = "Environment, beside PATH, HOME, HOSTNAME, POD_NAME, POD_IP and POD_NODE."},
+    {.name = "env", .type = F_TEMPLATE_MAP, .offset = W(env),
+     .doc = "Environment, beside PATH, HOME, HOSTNAME, POD_NAME, POD_IP and POD_NODE."},
     {.name = "files", .type = F_TEMPLATE_MAP, .offset = W(files),
      .doc = "Files written into the pod's folder before its first start: relative path to contents."},
-    {.name = "ready", .type = F_OBJECT, .offset = W(ready), .shape = &ready_shape, .doc = "When a pod is ready; as soon as it runs when not given."},
+    {.name = "ready", .type = F_OBJECT, .offset = W(ready), .shape = &ready_shape,
+     .doc = "When a pod is ready; as soon as it runs when not given."},
     {.name = "restart", .type = F_OBJECT, .offset = W(restart), .shape = &restart_shape, .doc = "What happens when its program ends."},
     {.name = "stopTimeout", .type = F_DURATION, .offset = W(stop_timeout_ns), .def = "2s", .max = 600 * NS_PER_S,
      .doc = "From SIGTERM to SIGKILL when the run ends."},
@@ -58,8 +63,8 @@ static const struct field workload_fields[] = {
 };
 
 /* In all that follows: an error at the field of the value. */
-static int bad(const struct schema_at *at, const char *field, struct error *err, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-static int bad(const struct schema_at *at, const char *field, struct error *err, const char *fmt, ...) {
+static int __attribute__((format(printf, 4, 5)))
+bad(const struct schema_at *at, const char *field, struct error *err, const char *fmt, ...) {
     char path[512], text[512];
     va_list ap;
     va_start(ap, fmt);

@@ -4,7 +4,8 @@
 #include <string.h>
 
 const char *const pod_phase_names[] = {
-    [POD_PENDING] = "Pending", [POD_RUNNING] = "Running", [POD_BACKOFF] = "CrashLoopBackOff", [POD_ENDED] = "Ended", [POD_PHASE_COUNT] = NULL};
+    [POD_PENDING] = "Pending", [POD_RUNNING] = "Running", [POD_BACKOFF] = "CrashLoopBackOff", [POD_ENDED] = "Ended",
+    [POD_PHASE_COUNT] = NULL};
 
 const char *const cluster_event_names[] = {
     [CL_POD_CREATED] = "created", [CL_POD_STARTED] = "started",   [CL_POD_EXITED] = "exited",   [CL_POD_READY] = "ready",

@@ -78,8 +78,6 @@ static int undo_folders(const char *state, const char *run, struct error *err) {
     struct error one = {{0}};
     if (snprintf(path, sizeof path, "%s/pods", state) < (int)sizeof path)
         note(fs_remove_tree(path, &one), &one, &rc, err);
-    if (snprintf(path, sizeof path, "%s/hosts", state) < (int)sizeof path && unlink(path) < 0 && errno != ENOENT)
-        note(error_errno(&one, "%s", path), &one, &rc, err);
     rmdir(state); /* the journal may live in it: then it goes with the journal */
     return rc;
 }
@@ -96,7 +94,9 @@ static int undo_local(const json_t *undo, struct error *err) {
     return rc;
 }
 
-static void describe_local(const json_t *undo, char *out, size_t size) { snprintf(out, size, "remove local cluster %s", text_of(undo, "run")); }
+static void describe_local(const json_t *undo, char *out, size_t size) {
+    snprintf(out, size, "remove local cluster %s", text_of(undo, "run"));
+}
 
 /* ---- thaw: {"cgroup":"/sys/fs/cgroup/chaosd/RUN/POD","pod":"etcd-1"} */
 

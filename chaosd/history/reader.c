@@ -183,7 +183,8 @@ static int map_samples(struct history *h, int fd, size_t size, struct error *err
     if (memcmp(h->map, "CHAOSD-S", 8))
         return error_set(err, -EBADMSG, "%s: not a file of samples", samples_name);
     if (version != 1 || record != sizeof(struct sample))
-        return error_set(err, -EBADMSG, "%s: version %u with records of %u bytes is not known to this version of chaosd", samples_name, version, record);
+        return error_set(err, -EBADMSG, "%s: version %u with records of %u bytes is not known to this version of chaosd", samples_name,
+                         version, record);
     h->samples = (const struct sample *)((const char *)h->map + SAMPLES_HEADER);
     h->sample_count = (size - SAMPLES_HEADER) / sizeof(struct sample);
     h->torn |= (size - SAMPLES_HEADER) % sizeof(struct sample) != 0;

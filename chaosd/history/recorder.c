@@ -195,12 +195,13 @@ int64_t recorder_now(const struct recorder *r) { return clock_now(r->clock) - r-
 
 int64_t recorder_from_monotonic(const struct recorder *r, int64_t mono_ns) { return mono_ns - r->start; }
 
-int64_t recorder_event(struct recorder *r, const char *actor, const char *op, const char *phase, const char *kind, const char *target, json_t *data) {
+int64_t recorder_event(struct recorder *r, const char *actor, const char *op, const char *phase, const char *kind, const char *target,
+                       json_t *data) {
     return recorder_event_at(r, recorder_now(r), actor, op, phase, kind, target, data);
 }
 
-int64_t recorder_event_at(struct recorder *r, int64_t t, const char *actor, const char *op, const char *phase, const char *kind, const char *target,
-                          json_t *data) {
+int64_t recorder_event_at(struct recorder *r, int64_t t, const char *actor, const char *op, const char *phase, const char *kind,
+                          const char *target, json_t *data) {
     int64_t seq = r->next_seq++;
     cleanup_json json_t *e = json_object();
     const struct {

@@ -15,7 +15,7 @@ static const struct field target_fields[] = {
     {.name = "base", .type = F_TEMPLATE, .offset = T(base), .doc = "URL in front of the steps' paths, as \"http://${pod.ip}:2379\"."},
     {.name = "pick", .type = F_ENUM, .offset = T(pick), .def = "round-robin", .values = pick_names,
      .doc = "Which of several targets is next: each in turn, or at random from the run's seed."},
-    {.name = "ready", .type = F_BOOL, .offset = T(ready), .doc = "Only pods that are ready, as a Service would; all running ones when false."},
+    {.name = "ready", .type = F_BOOL, .offset = T(ready), .doc = "Only pods that are ready, as a Service would; when false, all."},
     {.name = "url", .type = F_TEMPLATE, .offset = T(url), .doc = "One fixed base URL instead of pods."},
     {.name = "urls", .type = F_TEMPLATES, .offset = T(urls), .doc = "Several fixed base URLs."},
     {0},

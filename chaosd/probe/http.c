@@ -23,8 +23,10 @@ struct http_probe {
 static const struct field fields[] = {
     {.name = "url", .type = F_TEMPLATE, .offset = offsetof(struct http_probe, url), .required = true,
      .doc = "What is asked, as \"http://${pod.ip}:8080/health\"."},
-    {.name = "method", .type = F_ENUM, .offset = offsetof(struct http_probe, method), .def = "GET", .values = method_names, .doc = "The method."},
-    {.name = "headers", .type = F_TEMPLATE_MAP, .offset = offsetof(struct http_probe, headers), .doc = "Headers beside those that chaosd sets."},
+    {.name = "method", .type = F_ENUM, .offset = offsetof(struct http_probe, method), .def = "GET", .values = method_names,
+     .doc = "The method."},
+    {.name = "headers", .type = F_TEMPLATE_MAP, .offset = offsetof(struct http_probe, headers),
+     .doc = "Headers beside those that chaosd sets."},
     {.name = "body", .type = F_TEMPLATE, .offset = offsetof(struct http_probe, body), .doc = "The body, as text."},
     {.name = "insecure", .type = F_BOOL, .offset = offsetof(struct http_probe, insecure), .doc = "Accept any TLS certificate."},
     {.name = "status", .type = F_INT, .offset = offsetof(struct http_probe, expect.status), .min = 100, .max = 599,

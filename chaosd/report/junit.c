@@ -93,7 +93,8 @@ static int render(const struct judgement *j, struct buf *out, struct error *err)
     buf_str(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite");
     attribute(out, "name", scenario);
     buf_printf(out, " tests=\"%zu\" failures=\"%zu\" errors=\"%zu\" skipped=\"%zu\" time=\"%.3f\" timestamp=\"%s\">\n", j->check_count,
-               count(j, VERDICT_FAIL), count(j, VERDICT_INCONCLUSIVE) + count(j, VERDICT_ABORTED), count(j, VERDICT_SKIPPED), seconds, stamp);
+               count(j, VERDICT_FAIL), count(j, VERDICT_INCONCLUSIVE) + count(j, VERDICT_ABORTED), count(j, VERDICT_SKIPPED), seconds,
+               stamp);
     buf_str(out, "  <properties>\n");
     property(out, "run", json_object_get(h, "run"));
     property(out, "seed", json_object_get(h, "seed"));

@@ -225,27 +225,34 @@ static int put_acts(const struct judgement *j, struct arena *a, struct buf *out)
     return put_notes(j, a, out);
 }
 
+enum { NAME_MOST = 36 }; /* a longer check's sentence goes below it */
+
+static int put_check(const struct check_result *c, size_t verdicts, size_t names, struct arena *a, struct buf *out) {
+    const char *name = text_clean(a, c->name), *why = text_clean(a, c->why);
+    if (!name || !why)
+        return -ENOMEM;
+    size_t w = text_width(name), column = 2 + verdicts + 2 + names + 2;
+    buf_printf(out, "  %-*s  %s", (int)verdicts, verdict_names[c->verdict], name);
+    if (w > names)
+        buf_printf(out, "\n%*s", (int)column, "");
+    else
+        buf_printf(out, "%*s", (int)(names - w + 2), "");
+    text_wrap(out, why, column, column, WIDTH);
+    return 0;
+}
+
 static int put_checks(const struct judgement *j, struct arena *a, struct buf *out) {
-    size_t width = 0;
+    size_t verdicts = 0, names = 0;
+    for (size_t i = 0; i < j->check_count; i++) {
+        size_t v = strlen(verdict_names[j->checks[i].verdict]), n = text_width(j->checks[i].name);
+        verdicts = v > verdicts ? v : verdicts;
+        names = n > names && n <= NAME_MOST ? n : names;
+    }
     buf_str(out, "\nChecks\n");
     for (size_t i = 0; i < j->check_count; i++) {
-        size_t w = strlen(verdict_names[j->checks[i].verdict]);
-        width = w > width ? w : width;
-    }
-    for (size_t i = 0; i < j->check_count; i++) {
-        const struct check_result *c = &j->checks[i];
-        const char *name = text_clean(a, c->name), *why = text_clean(a, c->why);
-        if (!name || !why)
-            return -ENOMEM;
-        buf_printf(out, "  %-*s  %s", (int)width, verdict_names[c->verdict], name);
-        size_t at = 2 + width + 2 + text_width(name), column = at > 44 ? at + 2 : 44;
-        if (column > 60) { /* a long name: its sentence goes below */
-            buf_printf(out, "\n%*s", 6 + (int)width, "");
-            column = 6 + width;
-        } else {
-            buf_printf(out, "%*s", (int)(column - at), "");
-        }
-        text_wrap(out, why, column, column, WIDTH);
+        int rc = put_check(&j->checks[i], verdicts, names, a, out);
+        if (rc < 0)
+            return rc;
     }
     return 0;
 }

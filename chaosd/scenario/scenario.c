@@ -89,7 +89,7 @@ static const struct shape fault_shape = {
 };
 
 static const struct field guards_fields[] = {
-    {.name = "quorum", .type = F_ENUM, .offset = offsetof(struct guards, quorum), .def = "majority", .values = quorum_names,
+    {.name = "quorum", .type = F_ENUM, .offset = offsetof(struct guards, quorum), .def = "none", .values = quorum_names,
      .doc = "majority: never leave fewer ready pods of a workload than a majority of its replicas; none: no such floor."},
     {.name = "minReady", .type = F_INT, .offset = offsetof(struct guards, min_ready), .def = "0", .min = 0, .max = 1000000,
      .doc = "Never leave fewer ready pods of a workload than this."},

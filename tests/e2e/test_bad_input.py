@@ -19,8 +19,8 @@ def refused(text, *words, name="bad.yaml"):
 
 
 def test_empty_file():
-    refused("", "bad.yaml", "empty")
-    refused("# only a comment\n", "empty")
+    refused("", "bad.yaml:1:1:", "nothing in here")
+    refused("# only a comment\n", "nothing in here")
 
 
 def test_ten_megabytes_of_nesting():
@@ -29,7 +29,7 @@ def test_ten_megabytes_of_nesting():
 
 
 def test_duplicate_keys():
-    refused(web() + "duration: 9s\n", "duration", "bad.yaml:", "duplicate")
+    refused(web() + "duration: 9s\n", "duration", "bad.yaml:28:1:", "twice", "line 25")
 
 
 def test_exploding_anchors():
@@ -93,7 +93,7 @@ def no_start(command, *words, code=2, extra=""):
 
 
 def test_program_that_does_not_exist():
-    no_start("[no-such-program-here]", "no-such-program-here", "web-0", code=64)
+    no_start("[no-such-program-here]", "no-such-program-here", "workload web", "No such file", code=64)
 
 
 def test_program_that_ends_at_once():

@@ -3,9 +3,6 @@
 All cells of a kind run at the same time; their outages are stratified over the sampling period. What each cell can see is said
 beforehand: a hang shows as bad requests when N > deadline + T, so the deadlines below are chosen for that."""
 import json
-import math
-import os
-import socket
 import struct
 import subprocess
 import time
@@ -22,16 +19,6 @@ CELLS = {  # kind -> N ms -> deadline ms
 }
 SAMPLE = struct.Struct("<qqqHBBBBHHBBIIIIII")
 GOOD = 0
-
-
-def free_ports(n):
-    socks = [socket.socket() for _ in range(n)]
-    for s in socks:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in socks]
-    for s in socks:
-        s.close()
-    return ports
 
 
 def scenario(cells, duration_ms):
@@ -51,14 +38,12 @@ def read_samples(folder):
 
 def launch(kind, s):
     cells = [{"n": n, "phase": k, "deadline": d, "name": f"n{n}-p{k}"} for n, d in CELLS[kind].items() for k in range(PHASES)]
-    for c, port in zip(cells, free_ports(len(cells))):
-        c["port"] = port
     base = time.monotonic_ns() + int(4e9 * tap.SLOW)
     for c in cells:
         at = base + c["phase"] * PERIOD_MS * 1_000_000 // PHASES
-        c["proc"] = subprocess.Popen([BUILD / "tests/truth/truthd", "--port", str(c["port"]), "--kind", kind, "--for", str(c["n"]), "--at-ns", str(at)],
+        c["proc"] = subprocess.Popen([BUILD / "tests/truth/truthd", "--port", "0", "--kind", kind, "--for", str(c["n"]), "--at-ns", str(at)],
                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert "ready" in c["proc"].stdout.readline()
+        c["port"] = json.loads(c["proc"].stdout.readline())["ready"]
     left = (base - time.monotonic_ns()) / 1e6
     assert left > 1500, f"the servers were slow to start, {left} ms left"
     path = s.write("truth.yaml", scenario(cells, int(left) + 1013 + 1500))

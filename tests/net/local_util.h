@@ -7,6 +7,11 @@
 #include "cluster/undo.h"
 #include "scenario/doc.h"
 
+#include <errno.h>
+#include <signal.h>
+
+#define SLEEPER "{name: s, command: [sleep, '600'], stopTimeout: 10ms}"
+
 struct told {
     enum cluster_event e;
     char pod[32];
@@ -157,3 +162,7 @@ static inline const char *wait_log(struct bench *b, const char *pod, const char 
         fail_msg("%s does not say \"%s\": %s", pod, text, w.content);
     return w.content;
 }
+
+static inline bool gone(pid_t pid) { return kill(pid, 0) < 0 && errno == ESRCH; }
+
+static inline long number(const struct told *t, const char *key) { return (long)json_integer_value(json_object_get(t->data, key)); }

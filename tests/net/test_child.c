@@ -41,8 +41,8 @@ static void on_exited(const struct child_exit *e, void *arg) {
 static bool has_ended(void *arg) { return ((struct seen *)arg)->ended; }
 
 static struct child_spec spec_of(char *const *argv, struct seen *s) {
-    return (struct child_spec){.argv = argv, .envp = plain_env, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .netns_fd = -1, .cgroup_fd = -1,
-                               .exited = on_exited, .arg = s};
+    return (struct child_spec){.argv = argv, .envp = plain_env, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .netns_fd = -1,
+                               .cgroup_fd = -1, .exited = on_exited, .arg = s};
 }
 
 /* What the command says on stdout, when it has ended. */

@@ -8,8 +8,6 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#define SLEEPER "{nodes: 1, workloads: [{name: s, command: [sleep, '600'], stopTimeout: 10ms}]}"
-
 static json_t *harmless(void) { return json_pack("{s:s,s:s,s:s}", "kind", "thaw", "cgroup", "/nowhere/chaosd/x/y", "pod", "y"); }
 
 static pid_t pid_of(const struct reaper *r) {
@@ -92,7 +90,7 @@ static void test_bad_arguments(void **state) {
 
 static void frozen_pod(struct bench *b, json_t **ret_undo) {
     bench_new(b);
-    if (bench_start(b, SLEEPER) < 0)
+    if (bench_start(b, "{nodes: 1, workloads: [" SLEEPER "]}") < 0)
         fail_msg("%s", b->err.text);
     const char *uid = pod_named(b, "s-0")->uid;
     assert_int_equal(cluster_local.undo_freeze(b->cluster, uid, ret_undo, &b->err), 0);

@@ -281,8 +281,8 @@ static void serve_batch(void) {
 
 static void serve(void) {
     for (;;) {
-        bool deaf = phase == DURING && (options.kind == BLACKHOLE);
-        struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = timer_fd, .events = POLLIN}, {.fd = deaf ? -1 : epoll_fd, .events = POLLIN}};
+        bool deaf = phase == DURING && options.kind == BLACKHOLE;
+        struct pollfd fds[] = {{STDIN_FILENO, POLLIN, 0}, {timer_fd, POLLIN, 0}, {deaf ? -1 : epoll_fd, POLLIN, 0}};
         if (poll(fds, 3, -1) < 0 && errno != EINTR)
             die("poll");
         if (edge_near())

@@ -39,7 +39,8 @@ static inline void fixture_free(struct fixture *f) {
 }
 
 /* data: JSON text. */
-static inline void fixture_event(struct fixture *f, double t_ms, const char *op, const char *phase, const char *kind, const char *target, const char *data) {
+static inline void fixture_event(struct fixture *f, double t_ms, const char *op, const char *phase, const char *kind, const char *target,
+                                 const char *data) {
     json_error_t e;
     json_t *d = json_loads(data, 0, &e);
     if (!d)
@@ -50,7 +51,8 @@ static inline void fixture_event(struct fixture *f, double t_ms, const char *op,
     h->event_count++;
 }
 
-static inline struct sample *fixture_sample(struct fixture *f, int load, int lane, int target, double start_ms, double latency_ms, int outcome) {
+static inline struct sample *fixture_sample(struct fixture *f, int load, int lane, int target, double start_ms, double latency_ms,
+                                            int outcome) {
     struct history *h = &f->h;
     f->samples = realloc(f->samples, (h->sample_count + 1) * sizeof *f->samples);
     h->samples = f->samples;
@@ -59,8 +61,14 @@ static inline struct sample *fixture_sample(struct fixture *f, int load, int lan
         .planned_ns = (int64_t)(start_ms * 1e6),
         .start_ns = (int64_t)(start_ms * 1e6),
         .end_ns = (int64_t)((start_ms + latency_ms) * 1e6),
-        .load = (uint16_t)load, .lane = (uint8_t)lane, .target = (uint16_t)target, .outcome = (uint8_t)outcome,
-        .reason = outcome == OUTCOME_GOOD ? REASON_NONE : outcome == OUTCOME_BAD ? REASON_TIMEOUT : outcome == OUTCOME_UNSENT_CAP ? REASON_CAP : REASON_STALL,
+        .load = (uint16_t)load,
+        .lane = (uint8_t)lane,
+        .target = (uint16_t)target,
+        .outcome = (uint8_t)outcome,
+        .reason = outcome == OUTCOME_GOOD         ? REASON_NONE
+                  : outcome == OUTCOME_BAD        ? REASON_TIMEOUT
+                  : outcome == OUTCOME_UNSENT_CAP ? REASON_CAP
+                                                  : REASON_STALL,
     };
     return s;
 }

@@ -83,12 +83,15 @@ static void test_figures(void **state) {
 /* Figures as above: recovery 960 ms, detect 100 ms, first good 960 ms. p(90) 10 ms. */
 static void test_thresholds(void **state) {
     (void)state;
-    static const struct { const char *text; enum verdict verdict; double value, limit; const char *unit, *why; } rows[] = {
+    static const struct { const char *text; enum verdict verdict; double value, limit; const char *unit, *why;
+    } rows[] = {
         {"availability >= 91%", VERDICT_PASS, 91, 91, "%", "availability was 91 %, limit 91 %."},
         {"availability(writes) > 91%", VERDICT_FAIL, 91, 91, "%", "availability(writes) was 91 %, limit 91 %."},
         {"availability(writes, reused) >= 90%", VERDICT_PASS, 91, 90, "%", NULL},
-        {"availability(writes, fresh) >= 90%", VERDICT_INCONCLUSIVE, NAN, 90, "%", "availability(writes, fresh) cannot be judged: the load has no such lane."},
-        {"availability(reads) >= 90%", VERDICT_INCONCLUSIVE, NAN, 90, "%", "availability(reads) cannot be judged: there is no load \"reads\"."},
+        {"availability(writes, fresh) >= 90%", VERDICT_INCONCLUSIVE, NAN, 90, "%",
+         "availability(writes, fresh) cannot be judged: the load has no such lane."},
+        {"availability(reads) >= 90%", VERDICT_INCONCLUSIVE, NAN, 90, "%",
+         "availability(reads) cannot be judged: there is no load \"reads\"."},
         {"availability.time >= 90%", VERDICT_PASS, 100 - 9100.0 / 991, 90, "%", NULL},
         {"availability.time >= 91%", VERDICT_FAIL, 100 - 9100.0 / 991, 91, "%", NULL},
         {"errors <= 9%", VERDICT_PASS, 9, 9, "%", NULL},
@@ -103,14 +106,17 @@ static void test_thresholds(void **state) {
         {"downtime.count == 1", VERDICT_PASS, 1, 1, "", NULL},
         {"recovery.max < 961ms", VERDICT_PASS, 960, 961, "ms", NULL},
         {"recovery.sustained.max(kill) < 960ms", VERDICT_FAIL, 960, 960, "ms", "recovery.sustained.max(kill) was 960 ms, limit 960 ms."},
-        {"recovery.sustained.max(other) < 1s", VERDICT_INCONCLUSIVE, NAN, 1000, "ms", "recovery.sustained.max(other) cannot be judged: there was no act."},
+        {"recovery.sustained.max(other) < 1s", VERDICT_INCONCLUSIVE, NAN, 1000, "ms",
+         "recovery.sustained.max(other) cannot be judged: there was no act."},
         {"recovery.detect.max <= 100ms", VERDICT_PASS, 100, 100, "ms", NULL},
         {"recovery.first_good.max <= 959ms", VERDICT_FAIL, 960, 959, "ms", NULL},
         {"recovery.redundancy.max < 10s", VERDICT_INCONCLUSIVE, NAN, 10000, "ms", NULL},
-        {"recovery.p(50) < 1s", VERDICT_INCONCLUSIVE, NAN, 1000, "ms", "recovery.p(50) cannot be judged: it takes at least 5 acts, there were 1."},
+        {"recovery.p(50) < 1s", VERDICT_INCONCLUSIVE, NAN, 1000, "ms",
+         "recovery.p(50) cannot be judged: it takes at least 5 acts, there were 1."},
         {"p(90) <= 10ms", VERDICT_PASS, 10, 10, "ms", NULL},
         {"p(92) < 1h", VERDICT_FAIL, INFINITY, 3600000, "ms", "p(92) fell on a bad request, limit 3,600,000 ms."},
-        {"p(99.9) < 1h", VERDICT_INCONCLUSIVE, NAN, 3600000, "ms", "p(99.9) cannot be judged: it takes at least 1,000 requests, there were 100."},
+        {"p(99.9) < 1h", VERDICT_INCONCLUSIVE, NAN, 3600000, "ms",
+         "p(99.9) cannot be judged: it takes at least 1,000 requests, there were 100."},
         {"nonsense < 3", VERDICT_INCONCLUSIVE, NAN, NAN, "", NULL},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -121,7 +127,8 @@ static void test_thresholds(void **state) {
         const struct check_result *c = check(j, rows[i].text);
         bool same = isnan(rows[i].value) ? isnan(c->value) : isinf(rows[i].value) ? isinf(c->value) : fabs(c->value - rows[i].value) < 1e-9;
         bool limit = isnan(rows[i].limit) ? isnan(c->limit) : c->limit == rows[i].limit;
-        if (c->verdict != rows[i].verdict || !same || !limit || strcmp(c->unit, rows[i].unit) || (rows[i].why && strcmp(c->why, rows[i].why)))
+        if (c->verdict != rows[i].verdict || !same || !limit || strcmp(c->unit, rows[i].unit) ||
+            (rows[i].why && strcmp(c->why, rows[i].why)))
             fail_msg("%s: %s, %f, limit %f %s: %s", rows[i].text, verdict_names[c->verdict], c->value, c->limit, c->unit, c->why);
         assert_int_equal(j->verdict, rows[i].verdict);
         assert_string_equal(j->why, rows[i].verdict == VERDICT_PASS ? j->why : c->why);
@@ -158,8 +165,9 @@ static void test_censored(void **state) {
         if (c->verdict != rows[i].verdict || (isnan(rows[i].value) ? !isnan(c->value) : fabs(c->value - rows[i].value) > 1e-9))
             fail_msg("%s: %s, %f: %s", rows[i].text, verdict_names[c->verdict], c->value, c->why);
         if (i == 1)
-            assert_string_equal(c->why, "downtime.max cannot be judged: the window at 2.1 s never closed: the load ended 0 ms after the first good one; "
-                                        "raise settle.");
+            assert_string_equal(
+                c->why, "downtime.max cannot be judged: the window at 2.1 s never closed: the load ended 0 ms after the first good one; "
+                        "raise settle.");
         assert_true(isnan(j->lanes[0].by_time));
         judgement_free(j);
         fixture_free(&f);
@@ -169,11 +177,20 @@ static void test_censored(void **state) {
 /* chaosd stalled from 2.4 to 2.5 s and did not send 10 requests: the window is not judged; 91/110 .. 91/91 is what may have been. */
 static void test_stalled(void **state) {
     (void)state;
-    static const struct { const char *text; enum verdict verdict; } rows[] = {
-        {"downtime.max < 10s", VERDICT_INCONCLUSIVE}, {"downtime.total < 10s", VERDICT_INCONCLUSIVE}, {"downtime.count <= 1", VERDICT_PASS},
-        {"downtime.count < 1", VERDICT_INCONCLUSIVE}, {"recovery.max < 10s", VERDICT_INCONCLUSIVE},   {"availability >= 80%", VERDICT_PASS},
-        {"availability >= 90%", VERDICT_INCONCLUSIVE}, {"errors < 1%", VERDICT_INCONCLUSIVE},         {"availability.time >= 50%", VERDICT_INCONCLUSIVE},
-        {"p(50) < 20ms", VERDICT_PASS},               {"p(50) < 5ms", VERDICT_FAIL},                  {"p(85) < 20ms", VERDICT_INCONCLUSIVE},
+    static const struct { const char *text; enum verdict verdict;
+    } rows[] = {
+        {"downtime.max < 10s", VERDICT_INCONCLUSIVE},
+        {"downtime.total < 10s", VERDICT_INCONCLUSIVE},
+        {"downtime.count <= 1", VERDICT_PASS},
+        {"downtime.count < 1", VERDICT_INCONCLUSIVE},
+        {"recovery.max < 10s", VERDICT_INCONCLUSIVE},
+        {"availability >= 80%", VERDICT_PASS},
+        {"availability >= 90%", VERDICT_INCONCLUSIVE},
+        {"errors < 1%", VERDICT_INCONCLUSIVE},
+        {"availability.time >= 50%", VERDICT_INCONCLUSIVE},
+        {"p(50) < 20ms", VERDICT_PASS},
+        {"p(50) < 5ms", VERDICT_FAIL},
+        {"p(85) < 20ms", VERDICT_INCONCLUSIVE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct fixture f;
@@ -249,8 +266,23 @@ static void test_targets(void **state) {
     fixture_free(&f);
 }
 
-enum { NO_END = 1, ABORT = 2, ERROR = 4, SKIP = 8, SKIPPED_ACT = 16, NO_ACT = 32, FAILED_ACT = 64, UNSEEN = 128, UNREVERTED = 256, REVERTED = 512,
-       LATE_LOAD = 1024, DEAD_LOAD = 2048, REVERT_FAILS = 4096, OVER_LIMIT = 8192, NEVER_READY = 16384 };
+enum {
+    NO_END = 1,
+    ABORT = 2,
+    ERROR = 4,
+    SKIP = 8,
+    SKIPPED_ACT = 16,
+    NO_ACT = 32,
+    FAILED_ACT = 64,
+    UNSEEN = 128,
+    UNREVERTED = 256,
+    REVERTED = 512,
+    LATE_LOAD = 1024,
+    DEAD_LOAD = 2048,
+    REVERT_FAILS = 4096,
+    OVER_LIMIT = 8192,
+    NEVER_READY = 16384
+};
 
 static void build(struct fixture *f, int flags) {
     fixture_init(f, flags & (UNREVERTED | REVERTED | REVERT_FAILS) ? HEAD(LOAD "," PAUSE) : HEAD(LOAD "," FAULTS));
@@ -340,8 +372,9 @@ static void test_exit_codes(void **state) {
 /* Nothing, next to nothing, and things that do not fit. */
 static void test_odd_histories(void **state) {
     (void)state;
-    static const char *const headers[] = {"{\"schema\":1}", HEAD(LOAD), "{\"schema\":1,\"loads\":7,\"faults\":{},\"expect\":\"x\",\"workloads\":[1]}",
-                                          "{\"schema\":1,\"loads\":[7,{\"name\":1,\"goods\":-1,\"lanes\":[3]}],\"faults\":[null],\"expect\":[1,\"p(50) < 1s\"]}"};
+    static const char *const headers[] = {
+        "{\"schema\":1}", HEAD(LOAD), "{\"schema\":1,\"loads\":7,\"faults\":{},\"expect\":\"x\",\"workloads\":[1]}",
+        "{\"schema\":1,\"loads\":[7,{\"name\":1,\"goods\":-1,\"lanes\":[3]}],\"faults\":[null],\"expect\":[1,\"p(50) < 1s\"]}"};
     for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
         for (int what = 0; what < 4; what++) {
             struct fixture f;
@@ -385,9 +418,10 @@ static void test_worst_load(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_figures), cmocka_unit_test(test_thresholds), cmocka_unit_test(test_censored),      cmocka_unit_test(test_stalled),
-        cmocka_unit_test(test_unsent),  cmocka_unit_test(test_targets),    cmocka_unit_test(test_verdicts),      cmocka_unit_test(test_exit_codes),
-        cmocka_unit_test(test_odd_histories), cmocka_unit_test(test_worst_load),
+        cmocka_unit_test(test_figures),    cmocka_unit_test(test_thresholds), cmocka_unit_test(test_censored),
+        cmocka_unit_test(test_stalled),    cmocka_unit_test(test_unsent),     cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_verdicts),   cmocka_unit_test(test_exit_codes), cmocka_unit_test(test_odd_histories),
+        cmocka_unit_test(test_worst_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

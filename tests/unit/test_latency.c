@@ -19,9 +19,10 @@
 /* Nearest rank: k = ceil(q n), here from 0. */
 static void test_rank(void **state) {
     (void)state;
-    static const struct { size_t n; int64_t ppm; size_t want; } rows[] = {
-        {1, 500000, 0}, {2, 500000, 0}, {3, 500000, 1}, {4, 500000, 1}, {5, 500000, 2}, {100, 990000, 98}, {100, 990001, 99}, {101, 990000, 99},
-        {1000, 999000, 998}, {7, 1000000, 6}, {10, 1, 0}, {10000000, 999999, 9999989},
+    static const struct { size_t n; int64_t ppm; size_t want;
+    } rows[] = {
+        {1, 500000, 0},    {2, 500000, 0},    {3, 500000, 1},      {4, 500000, 1},  {5, 500000, 2}, {100, 990000, 98},
+        {100, 990001, 99}, {101, 990000, 99}, {1000, 999000, 998}, {7, 1000000, 6}, {10, 1, 0},     {10000000, 999999, 9999989},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         assert_int_equal(quantile_rank(rows[i].n, rows[i].ppm), rows[i].want);
@@ -84,7 +85,9 @@ static void test_order(void **state) {
     assert_int_equal(order_samples(list, N), 0);
     for (size_t i = 1; i < N; i++) {
         const struct sample *a = list[i - 1], *b = list[i];
-        bool right = a->start_ns != b->start_ns ? a->start_ns < b->start_ns : a->planned_ns != b->planned_ns ? a->planned_ns < b->planned_ns : a < b;
+        bool right = a->start_ns != b->start_ns       ? a->start_ns < b->start_ns
+                     : a->planned_ns != b->planned_ns ? a->planned_ns < b->planned_ns
+                                                      : a < b;
         assert_true(right);
     }
     size_t at = order_find(list, N, 500);

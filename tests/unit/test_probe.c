@@ -47,7 +47,8 @@ static void on_done(const char *why, const json_t *captured, int64_t asked_ns, i
 }
 
 static struct probe_context context(struct answer *a, int64_t timeout_ns) {
-    return (struct probe_context){.loop = loop, .http = http, .netns_fd = -1, .timeout_ns = timeout_ns, .vars = &vars, .done = on_done, .arg = a};
+    return (struct probe_context){.loop = loop, .http = http, .netns_fd = -1, .timeout_ns = timeout_ns, .vars = &vars, .done = on_done,
+                                  .arg = a};
 }
 
 static const struct probe_kind *kind(const char *name) {
@@ -135,7 +136,8 @@ static void probes_answer(void **state) {
         {"http", "{url: \"" BASE "/mirror/${pod.ip}\", json: {x: \"${pod.ip}\"}}", "right", 1000},
         {"http", "{url: \"" BASE "/json\", json: {n.term: \"8\"}}", "n.term is \"7\"", 1000},
         {"http", "{url: \"" BASE "/json\", json: {nix: \"8\"}}", "nix is absent", 1000},
-        {"http", "{url: \"" BASE "/echo\", method: POST, body: \"b=${pod.ip}\", headers: {X-Y: z}, contains: \"b=127.0.0.1\"}", "right", 1000},
+        {"http", "{url: \"" BASE "/echo\", method: POST, body: \"b=${pod.ip}\", headers: {X-Y: z}, contains: \"b=127.0.0.1\"}", "right",
+         1000},
         {"http", "{url: \"" BASE "/echo\", headers: {X-Y: \"${pod.index}\"}, contains: \"X-Y: \"}", "right", 1000},
         {"http", "{url: \"" BASE "/head\", method: HEAD}", "right", 1000},
         {"http", "{url: \"" BASE "/hang\"}", "timeout: no whole answer within 20.000 ms", 20},
@@ -194,7 +196,8 @@ static void a_closed_accept_queue_times_out(void **state) {
 static void cancelled_probes_stay_silent(void **state) {
     (void)state;
     static const char *const rows[][2] = {
-        {"http", "{url: \"" BASE "/hang\"}"}, {"tcp", "{port: 1}"}, {"tcp", "{port: \"${pod.index}\"}"}, {"exec", "{command: [sleep, \"30\"]}"},
+        {"http", "{url: \"" BASE "/hang\"}"}, {"tcp", "{port: 1}"}, {"tcp", "{port: \"${pod.index}\"}"},
+        {"exec", "{command: [sleep, \"30\"]}"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         struct asked q;

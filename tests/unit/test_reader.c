@@ -13,7 +13,8 @@
 #include <string.h>
 
 #define HEADER "{\"schema\":1,\"loads\":[{\"name\":\"writes\"}]}\n"
-#define EVENT(n) "{\"seq\":" #n ",\"t\":10,\"actor\":\"run\",\"op\":\"note/x\",\"phase\":\"info\",\"kind\":\"\",\"target\":\"\",\"data\":{}}\n"
+#define EVENT(n)                                                                                                                           \
+    "{\"seq\":" #n ",\"t\":10,\"actor\":\"run\",\"op\":\"note/x\",\"phase\":\"info\",\"kind\":\"\",\"target\":\"\",\"data\":{}}\n"
 
 static char dir[64];
 

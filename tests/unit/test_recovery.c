@@ -3,8 +3,9 @@
 
 #include "check/judge.h"
 
-#define HEADER "{\"schema\":1,\"scenario\":\"t\",\"seed\":7,\"loads\":[{\"name\":\"writes\",\"lanes\":[\"reused\"],\"deadline_ns\":500000000}]," \
-    "\"faults\":[{\"name\":\"kill\",\"kind\":\"pod-kill\",\"holds\":false},{\"name\":\"pause\",\"kind\":\"pod-pause\",\"holds\":true}]," \
+#define HEADER                                                                                                                             \
+    "{\"schema\":1,\"scenario\":\"t\",\"seed\":7,\"loads\":[{\"name\":\"writes\",\"lanes\":[\"reused\"],\"deadline_ns\":500000000}],"      \
+    "\"faults\":[{\"name\":\"kill\",\"kind\":\"pod-kill\",\"holds\":false},{\"name\":\"pause\",\"kind\":\"pod-pause\",\"holds\":true}],"   \
     "\"workloads\":[{\"name\":\"etcd\",\"replicas\":2}]}"
 
 static struct judgement *judged(struct fixture *f) {
@@ -180,7 +181,7 @@ static void pod(struct fixture *f, double t, const char *kind, const char *name)
 }
 
 /* Ready: 2 of 2. Killed at 2050, seen gone at 2055, ready again at 4050: 2000 ms. The second act, on a pod that stays ready: 0.
- * The third freezes at once (before "ok" is written) and never thaws: unknown, censored. */
+ * The third freezes at once (before "ok" is written) and thaws at 16000. */
 static void test_redundancy(void **state) {
     (void)state;
     struct fixture f;
@@ -198,12 +199,23 @@ static void test_redundancy(void **state) {
     pod(&f, 11999.5, "frozen", "etcd-1");
     act(&f, 12000, 3, "pause", "etcd-1", "");
     act(&f, 15000, 4, "kill", "other-0", "");
+    pod(&f, 16000, "thawed", "etcd-1");
+    act(&f, 17000, 5, "kill", "etcd-0", "");
+    fixture_event(&f, 20000, "run/loads-end", "info", "", "", "{}");
+    pod(&f, 20001, "removed", "etcd-0"); /* the run's end is no loss */
     struct judgement *j = judged(&f);
     assert_int_equal(j->acts[0].redundancy, 2000 * MS);
     assert_int_equal(j->acts[1].redundancy, 0);
+    assert_int_equal(j->acts[2].redundancy, 4000 * MS);
+    assert_int_equal(j->acts[3].redundancy, UNKNOWN_NS); /* a pod that nothing is known of */
+    assert_int_equal(j->acts[4].redundancy, 0);
+    assert_false(j->acts[4].censored);
+    judgement_free(j);
+    f.h.event_count -= 6; /* without the thaw and what follows: never seen whole again */
+    j = judged(&f);
     assert_int_equal(j->acts[2].redundancy, UNKNOWN_NS);
     assert_true(j->acts[2].censored);
-    assert_int_equal(j->acts[3].redundancy, UNKNOWN_NS); /* a pod that nothing is known of */
+    f.h.event_count += 6;
     judgement_free(j);
     fixture_free(&f);
 }
@@ -214,7 +226,8 @@ static void test_roles(void **state) {
     (void)state;
     struct fixture f;
     fixture_init(&f, HEADER);
-    act(&f, 2050, 1, "kill", "etcd-0", ",\"role\":\"leader\",\"role_asked\":1999000000,\"role_seen\":2000000000,\"role_data\":{\"term\":\"2\"}");
+    act(&f, 2050, 1, "kill", "etcd-0",
+        ",\"role\":\"leader\",\"role_asked\":1999000000,\"role_seen\":2000000000,\"role_data\":{\"term\":\"2\"}");
     fixture_event(&f, 2060, "role/now", "info", "leader", "etcd-9", "{\"asked\":2040000000,\"seen\":2060000000}");
     fixture_event(&f, 2070, "role/now", "info", "leader", "", "{\"asked\":2060000000,\"seen\":2070000000}");
     fixture_event(&f, 2080, "role/now", "info", "standby", "etcd-2", "{\"asked\":2070000000,\"seen\":2080000000}");
@@ -256,9 +269,9 @@ static void test_unjudged_load(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),           cmocka_unit_test(test_in_flight),   cmocka_unit_test(test_not_noticed), cmocka_unit_test(test_censored),
-        cmocka_unit_test(test_two_in_a_window), cmocka_unit_test(test_attribution), cmocka_unit_test(test_redundancy),  cmocka_unit_test(test_roles),
-        cmocka_unit_test(test_unjudged_load),
+        cmocka_unit_test(test_plain),      cmocka_unit_test(test_in_flight),       cmocka_unit_test(test_not_noticed),
+        cmocka_unit_test(test_censored),   cmocka_unit_test(test_two_in_a_window), cmocka_unit_test(test_attribution),
+        cmocka_unit_test(test_redundancy), cmocka_unit_test(test_roles),           cmocka_unit_test(test_unjudged_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,9 +10,11 @@
 #include <errno.h>
 #include <math.h>
 
-#define HEADER "{\"schema\":1,\"run\":\"20261121T225201Z-drill\",\"scenario\":\"drill\",\"seed\":7,\"wall_ns\":1795301521000000000,\"version\":\"0.1.0\"," \
-    "\"loads\":[{\"name\":\"writes\",\"lanes\":[\"reused\"],\"deadline_ns\":500000000}]," \
-    "\"faults\":[{\"name\":\"kill-leader\",\"kind\":\"pod-kill\",\"holds\":false}]," \
+#define HEADER                                                                                                                             \
+    "{\"schema\":1,\"run\":\"20261121T225201Z-drill\",\"scenario\":\"drill\",\"seed\":7,\"wall_ns\":1795301521000000000,\"version\":\"0."  \
+    "1.0\","                                                                                                                               \
+    "\"loads\":[{\"name\":\"writes\",\"lanes\":[\"reused\"],\"deadline_ns\":500000000}],"                                                  \
+    "\"faults\":[{\"name\":\"kill-leader\",\"kind\":\"pod-kill\",\"holds\":false}],"                                                       \
     "\"expect\":[\"availability(writes) >= 90%\",\"downtime.max < 1s\",\"p(99.99) < 1s\"]}"
 
 /* The drill of test_judge.c, moved by a schedule that starts at 1 s: window 750..910..1010 ms, recovery 960 ms. */
@@ -25,7 +27,8 @@ static void drill(struct fixture *f) {
         fixture_sample(f, 0, LANE_REUSED, 3, 1000 + i * 100, bad ? 50 : 10, bad ? OUTCOME_BAD : OUTCOME_GOOD);
     }
     fixture_event(f, 3050, "fault/act", "ok", "pod-kill", "etcd-1",
-                  "{\"id\":1,\"fault\":\"kill-leader\",\"occurrence\":1,\"role\":\"leader\",\"role_seen\":3000000000,\"role_data\":{\"term\":\"2\"}}");
+                  "{\"id\":1,\"fault\":\"kill-leader\",\"occurrence\":1,\"role\":\"leader\",\"role_seen\":3000000000,\"role_data\":{"
+                  "\"term\":\"2\"}}");
     fixture_event(f, 3052, "fault/observed", "info", "", "etcd-1", "{\"id\":1}");
     fixture_event(f, 3900, "role/now", "info", "leader", "etcd-2", "{\"asked\":3890000000,\"seen\":3900000000,\"data\":{\"term\":\"3\"}}");
     fixture_event(f, 11100, "run/end", "info", "", "", "{}");
@@ -69,27 +72,75 @@ static void test_summary(void **state) {
     cleanup_free char *text = rendered(j, "json");
     cleanup_json json_t *s = json_loads(text, 0, NULL);
     assert_non_null(s);
-    static const struct { const char *path, *want; } rows[] = { /* as compact JSON; NULL: null */
-        {"schema", "1"}, {"run", "\"20261121T225201Z-drill\""}, {"scenario", "\"drill\""}, {"seed", "7"}, {"verdict", "\"fail\""},
-        {"why", "\"downtime.max was 1,010 ms, limit 1,000 ms.\""}, {"schedule_ms", "1000.0"}, {"end_ms", "11100.0"},
-        {"checks/0/name", "\"complete\""}, {"checks/0/verdict", "\"pass\""}, {"checks/0/value", "null"}, {"checks/0/limit", "null"},
-        {"checks/4/name", "\"availability(writes) >= 90%\""}, {"checks/4/value", "91.0"}, {"checks/4/limit", "90.0"}, {"checks/4/unit", "\"%\""},
-        {"checks/5/verdict", "\"fail\""}, {"checks/5/value", "1010.0"}, {"checks/5/unit", "\"ms\""},
-        {"checks/6/verdict", "\"inconclusive\""}, {"checks/6/value", "null"},
-        {"lanes/0/load", "\"writes\""}, {"lanes/0/lane", "\"reused\""}, {"lanes/0/planned", "100"}, {"lanes/0/good", "91"}, {"lanes/0/bad", "9"},
-        {"lanes/0/unsent", "0"}, {"lanes/0/stale_retry", "0"}, {"lanes/0/availability/requests", "0.91"},
-        {"lanes/0/availability/time", "0.908173562"}, {"lanes/0/availability/low", "0.898082745"}, {"lanes/0/availability/high", "0.924318870"},
-        {"lanes/0/latency_ms/p50", "10.0"}, {"lanes/0/latency_ms/p99", "null"}, {"lanes/0/latency_ms/max", "null"},
-        {"lanes/0/downtime/0/start_ms", "3100.0"}, {"lanes/0/downtime/0/min_ms", "750.0"}, {"lanes/0/downtime/0/point_ms", "910.0"},
-        {"lanes/0/downtime/0/max_ms", "1010.0"}, {"lanes/0/downtime/0/fault", "\"kill-leader\""}, {"lanes/0/downtime/0/censored", "false"},
-        {"loads/0/load", "\"writes\""}, {"loads/0/downtime/0/act", "0"}, {"targets/0/target", "\"etcd-0\""}, {"targets/0/reasons/timeout", "9"},
-        {"faults/0/name", "\"kill-leader\""}, {"faults/0/kind", "\"pod-kill\""}, {"faults/0/target", "\"etcd-1\""}, {"faults/0/at_ms", "3050.0"},
-        {"faults/0/observed", "true"}, {"faults/0/observed_ms", "2.0"}, {"faults/0/reverted", "null"},
-        {"faults/0/recovery/detect_ms", "100.0"}, {"faults/0/recovery/first_good_ms", "960.0"}, {"faults/0/recovery/sustained_ms", "960.0"},
-        {"faults/0/recovery/redundancy_ms", "null"}, {"faults/0/recovery/censored", "false"},
-        {"faults/0/role/before", "\"etcd-1\""}, {"faults/0/role/seen_before_ms", "50.0"}, {"faults/0/role/before_data/term", "\"2\""},
-        {"faults/0/role/after", "\"etcd-2\""}, {"faults/0/role/after_ms", "850.0"}, {"faults/0/role/after_data/term", "\"3\""},
-        {"ledger/acknowledged", "null"}, {"ledger/lost", "null"}, {"ledger/stale", "null"},
+    static const struct { const char *path, *want;
+    } rows[] = {
+        /* as compact JSON; NULL: null */
+        {"schema", "1"},
+        {"run", "\"20261121T225201Z-drill\""},
+        {"scenario", "\"drill\""},
+        {"seed", "7"},
+        {"verdict", "\"fail\""},
+        {"why", "\"downtime.max was 1,010 ms, limit 1,000 ms.\""},
+        {"schedule_ms", "1000.0"},
+        {"end_ms", "11100.0"},
+        {"checks/0/name", "\"complete\""},
+        {"checks/0/verdict", "\"pass\""},
+        {"checks/0/value", "null"},
+        {"checks/0/limit", "null"},
+        {"checks/4/name", "\"availability(writes) >= 90%\""},
+        {"checks/4/value", "91.0"},
+        {"checks/4/limit", "90.0"},
+        {"checks/4/unit", "\"%\""},
+        {"checks/5/verdict", "\"fail\""},
+        {"checks/5/value", "1010.0"},
+        {"checks/5/unit", "\"ms\""},
+        {"checks/6/verdict", "\"inconclusive\""},
+        {"checks/6/value", "null"},
+        {"lanes/0/load", "\"writes\""},
+        {"lanes/0/lane", "\"reused\""},
+        {"lanes/0/planned", "100"},
+        {"lanes/0/good", "91"},
+        {"lanes/0/bad", "9"},
+        {"lanes/0/unsent", "0"},
+        {"lanes/0/stale_retry", "0"},
+        {"lanes/0/availability/requests", "0.91"},
+        {"lanes/0/availability/time", "0.908173562"},
+        {"lanes/0/availability/low", "0.898082745"},
+        {"lanes/0/availability/high", "0.924318870"},
+        {"lanes/0/latency_ms/p50", "10.0"},
+        {"lanes/0/latency_ms/p99", "null"},
+        {"lanes/0/latency_ms/max", "null"},
+        {"lanes/0/downtime/0/start_ms", "3100.0"},
+        {"lanes/0/downtime/0/min_ms", "750.0"},
+        {"lanes/0/downtime/0/point_ms", "910.0"},
+        {"lanes/0/downtime/0/max_ms", "1010.0"},
+        {"lanes/0/downtime/0/fault", "\"kill-leader\""},
+        {"lanes/0/downtime/0/censored", "false"},
+        {"loads/0/load", "\"writes\""},
+        {"loads/0/downtime/0/act", "0"},
+        {"targets/0/target", "\"etcd-0\""},
+        {"targets/0/reasons/timeout", "9"},
+        {"faults/0/name", "\"kill-leader\""},
+        {"faults/0/kind", "\"pod-kill\""},
+        {"faults/0/target", "\"etcd-1\""},
+        {"faults/0/at_ms", "3050.0"},
+        {"faults/0/observed", "true"},
+        {"faults/0/observed_ms", "2.0"},
+        {"faults/0/reverted", "null"},
+        {"faults/0/recovery/detect_ms", "100.0"},
+        {"faults/0/recovery/first_good_ms", "960.0"},
+        {"faults/0/recovery/sustained_ms", "960.0"},
+        {"faults/0/recovery/redundancy_ms", "null"},
+        {"faults/0/recovery/censored", "false"},
+        {"faults/0/role/before", "\"etcd-1\""},
+        {"faults/0/role/seen_before_ms", "50.0"},
+        {"faults/0/role/before_data/term", "\"2\""},
+        {"faults/0/role/after", "\"etcd-2\""},
+        {"faults/0/role/after_ms", "850.0"},
+        {"faults/0/role/after_data/term", "\"3\""},
+        {"ledger/acknowledged", "null"},
+        {"ledger/lost", "null"},
+        {"ledger/stale", "null"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const json_t *v = at(s, rows[i].path);
@@ -129,14 +180,14 @@ static void test_text(void **state) {
         "  2.05  kill-leader #1  etcd-1→etcd-2  2→3      100   960        960  750..910..1,010     ?\n"
         "\n"
         "Checks\n"
-        "  pass          complete                    The run went to its end.\n"
-        "  pass          baseline                    Every load had successes before the first fault.\n"
-        "  pass          observed                    Every fault was seen in effect.\n"
-        "  pass          reverted                    There was nothing to revert.\n"
-        "  pass          availability(writes) >= 90% availability(writes) was 91 %, limit 90 %.\n"
-        "  fail          downtime.max < 1s           downtime.max was 1,010 ms, limit 1,000 ms.\n"
-        "  inconclusive  p(99.99) < 1s               p(99.99) cannot be judged: it takes at least 10,000 requests,\n"
-        "                                            there were 100.\n"
+        "  pass          complete                     The run went to its end.\n"
+        "  pass          baseline                     Every load had successes before the first fault.\n"
+        "  pass          observed                     Every fault was seen in effect.\n"
+        "  pass          reverted                     There was nothing to revert.\n"
+        "  pass          availability(writes) >= 90%  availability(writes) was 91 %, limit 90 %.\n"
+        "  fail          downtime.max < 1s            downtime.max was 1,010 ms, limit 1,000 ms.\n"
+        "  inconclusive  p(99.99) < 1s                p(99.99) cannot be judged: it takes at least 10,000\n"
+        "                                             requests, there were 100.\n"
         "\n"
         "Files in runs/test: history.jsonl samples.bin summary.json junit.xml\n";
     assert_string_equal(text, want);
@@ -150,10 +201,13 @@ static void test_width(void **state) {
     struct fixture f;
     drill(&f);
     char *data = NULL;
-    assert_true(asprintf(&data, "{\"id\":2,\"fault\":\"%060d\",\"occurrence\":1,\"why\":\"%0300d %s\",\"role\":\"leader\",\"role_data\":{\"a-long-word\":\"%060d\"}}",
+    assert_true(asprintf(&data,
+                         "{\"id\":2,\"fault\":\"%060d\",\"occurrence\":1,\"why\":\"%0300d "
+                         "%s\",\"role\":\"leader\",\"role_data\":{\"a-long-word\":\"%060d\"}}",
                          1, 2, "and so on", 3) > 0);
     fixture_event(&f, 12000, "fault/act", "ok", "pod-kill", "a-pod-with-a-very-very-long-name-that-goes-on-and-on-0", data);
-    fixture_event(&f, 12001, "fault/act", "info", "skip", "", "{\"id\":3,\"fault\":\"\\u001b[31mred\",\"occurrence\":1,\"why\":\"no candidate\\u0007\"}");
+    fixture_event(&f, 12001, "fault/act", "info", "skip", "",
+                  "{\"id\":3,\"fault\":\"\\u001b[31mred\",\"occurrence\":1,\"why\":\"no candidate\\u0007\"}");
     struct judgement *j = judged(&f);
     cleanup_free char *text = rendered(j, "text");
     for (char *line = text, *end; *line; line = end + 1) {
@@ -178,11 +232,13 @@ static void test_junit(void **state) {
     struct judgement *j = judged(&f);
     cleanup_free char *text = rendered(j, "junit");
     static const char *const parts[] = {
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite name=\"a&lt;b&gt;&amp;&quot;c&apos;\xef\xbf\xbd&#10;\xef\xbf\xbd\" tests=\"7\" failures=\"1\" "
-        "errors=\"1\" skipped=\"0\" time=\"11.100\" timestamp=\"2026-11-21T22:52:01\">",
+        ("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite "
+         "name=\"a&lt;b&gt;&amp;&quot;c&apos;\xef\xbf\xbd&#10;\xef\xbf\xbd\" tests=\"7\" failures=\"1\" "
+         "errors=\"1\" skipped=\"0\" time=\"11.100\" timestamp=\"2026-11-21T22:52:01\">"),
         "<property name=\"seed\" value=\"7\"/>",
         "name=\"availability(writes) &gt;= 90%\" time=\"0.000\">\n    <system-out>availability(writes) was 91 %, limit 90 %.</system-out>",
-        "name=\"downtime.max &lt; 1s\" time=\"0.000\">\n    <failure message=\"downtime.max was 1,010 ms, limit 1,000 ms.\" type=\"fail\"/>",
+        "name=\"downtime.max &lt; 1s\" time=\"0.000\">\n    <failure message=\"downtime.max was 1,010 ms, limit 1,000 ms.\" "
+        "type=\"fail\"/>",
         "<error message=\"p(99.99) cannot be judged: it takes at least 10,000 requests, there were 100.\" type=\"inconclusive\"/>",
         "</testsuite>\n</testsuites>\n",
     };

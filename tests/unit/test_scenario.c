@@ -144,7 +144,7 @@ static void guards_have_defaults(void **state) {
     (void)state;
     struct scenario *s = must("name: x\nduration: 10s\n" LOAD, NULL, 0);
     assert_non_null(s->guards);
-    assert_int_equal(s->guards->quorum, QUORUM_MAJORITY);
+    assert_int_equal(s->guards->quorum, QUORUM_NONE);
     assert_null(s->cluster.kind);
     assert_string_equal(s->secrets.count ? "some" : "none", "none");
     scenario_free(s);

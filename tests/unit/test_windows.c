@@ -27,16 +27,33 @@ static const struct row {
     /* one bad: nothing lies between the first bad's end and the last bad's start */
     {"one bad", 2, 0, {{'g', 0, 1}, {'b', 10, 5}, {'g', 20, 1}, {'g', 30, 1}}, {{0, 10, 0, 11, 21, 1, 0}}, 1},
     /* a single good between two bads is no recovery with K = 2: they merge. min: 30 - 15 */
-    {"merge by count", 2, 0, {{'g', 0, 1}, {'b', 10, 5}, {'g', 20, 1}, {'b', 30, 5}, {'g', 40, 1}, {'g', 50, 1}}, {{0, 10, 15, 31, 41, 2, 0}}, 1},
+    {"merge by count",
+     2,
+     0,
+     {{'g', 0, 1}, {'b', 10, 5}, {'g', 20, 1}, {'b', 30, 5}, {'g', 40, 1}, {'g', 50, 1}},
+     {{0, 10, 15, 31, 41, 2, 0}},
+     1},
     /* with K = 1 and H = 0 they do not; the second's last good before is the one at 20 */
-    {"two windows", 1, 0, {{'g', 0, 1}, {'b', 10, 5}, {'g', 20, 1}, {'b', 30, 5}, {'g', 40, 1}},
-     {{0, 10, 0, 11, 21, 1, 0}, {20, 30, 0, 11, 21, 1, 0}}, 2},
+    {"two windows",
+     1,
+     0,
+     {{'g', 0, 1}, {'b', 10, 5}, {'g', 20, 1}, {'b', 30, 5}, {'g', 40, 1}},
+     {{0, 10, 0, 11, 21, 1, 0}, {20, 30, 0, 11, 21, 1, 0}},
+     2},
     /* H = 20: three goods whose ends are 21, 31, 41 span exactly 20 and close; the end is the first one's */
-    {"span reached", 2, 20, {{'g', 0, 1}, {'b', 10, 5}, {'g', 20, 1}, {'g', 30, 1}, {'g', 40, 1}, {'b', 50, 5}, {'g', 60, 1}, {'g', 80, 1}},
-     {{0, 10, 0, 11, 21, 1, 0}, {40, 50, 0, 11, 21, 1, 0}}, 2},
+    {"span reached",
+     2,
+     20,
+     {{'g', 0, 1}, {'b', 10, 5}, {'g', 20, 1}, {'g', 30, 1}, {'g', 40, 1}, {'b', 50, 5}, {'g', 60, 1}, {'g', 80, 1}},
+     {{0, 10, 0, 11, 21, 1, 0}, {40, 50, 0, 11, 21, 1, 0}},
+     2},
     /* H = 21: they do not, so the bad one at 50 belongs to the same window. min: 50 - 15; closed by ends 61, 82 */
-    {"span missed", 2, 21, {{'g', 0, 1}, {'b', 10, 5}, {'g', 20, 1}, {'g', 30, 1}, {'g', 40, 1}, {'b', 50, 5}, {'g', 60, 1}, {'g', 81, 1}},
-     {{0, 10, 35, 51, 61, 2, 0}}, 1},
+    {"span missed",
+     2,
+     21,
+     {{'g', 0, 1}, {'b', 10, 5}, {'g', 20, 1}, {'g', 30, 1}, {'g', 40, 1}, {'b', 50, 5}, {'g', 60, 1}, {'g', 81, 1}},
+     {{0, 10, 35, 51, 61, 2, 0}},
+     1},
     {"no good before", 1, 0, {{'b', 10, 5}, {'b', 20, 5}, {'g', 30, 1}}, {{U, 10, 5, 21, U, 2, 0}}, 1},
     {"never closed", 2, 0, {{'g', 0, 1}, {'b', 10, 5}, {'b', 40, 5}, {'g', 50, 1}}, {{0, 10, 25, U, U, 2, 0}}, 1},
     {"only bad", 2, 0, {{'b', 0, 5}}, {{U, 0, 0, U, U, 1, 0}}, 1},
@@ -67,8 +84,9 @@ static void test_rows(void **state) {
             const struct window *g = &w.list[k];
             if (g->before != x->before || g->first_start != x->start || window_min(g) != x->min || window_point(g) != x->point ||
                 window_max(g) != x->max || g->bad != x->bad || g->stalled != x->stalled)
-                fail_msg("%s, window %zu: before %ld start %ld min %ld point %ld max %ld bad %ld stalled %d", rows[i].name, k, (long)g->before,
-                         (long)g->first_start, (long)window_min(g), (long)window_point(g), (long)window_max(g), (long)g->bad, g->stalled);
+                fail_msg("%s, window %zu: before %ld start %ld min %ld point %ld max %ld bad %ld stalled %d", rows[i].name, k,
+                         (long)g->before, (long)g->first_start, (long)window_min(g), (long)window_point(g), (long)window_max(g),
+                         (long)g->bad, g->stalled);
         }
         windows_free(&w);
     }
