@@ -52,11 +52,8 @@ static int parse_seed(const char *text, uint64_t *ret, struct error *err) {
 /* Secrets: what is declared gets a value from --set-secret or the environment, and from nowhere else. */
 
 static bool declared_secret(const struct scenario *s, const char *name) {
-    const json_t *list = json_object_get(doc_root(s->doc), "secrets"), *one;
-    if (json_is_string(list))
-        return strcmp(json_string_value(list), name) == 0;
-    for (size_t i = 0; i < json_array_size(list); i++)
-        if ((one = json_array_get(list, i)) && json_is_string(one) && strcmp(json_string_value(one), name) == 0)
+    for (size_t i = 0; i < s->secrets.count; i++)
+        if (strcmp(s->secrets.items[i], name) == 0)
             return true;
     return false;
 }
@@ -88,9 +85,9 @@ static int given_secrets(struct drill *d, const struct drill_options *o, struct 
 }
 
 static int secrets_from_environment(struct drill *d, struct error *err) {
-    const json_t *list = json_object_get(doc_root(d->scenario->doc), "secrets");
-    for (size_t i = 0; i < json_array_size(list) && d->secret_count < DRILL_MAX_SETTINGS; i++) {
-        const char *name = json_string_value(json_array_get(list, i));
+    const struct strings *list = &d->scenario->secrets;
+    for (size_t i = 0; i < list->count && d->secret_count < DRILL_MAX_SETTINGS; i++) {
+        const char *name = list->items[i];
         bool given = false;
         for (size_t k = 0; k < d->secret_count; k++)
             given |= strcmp(d->secrets[k].name, name) == 0;

@@ -6,6 +6,7 @@
 #include "base/units.h"
 #include "base/cleanup.h"
 #include "cluster/local.h"
+#include "io/child.h"
 #include "run_internal.h"
 
 #include <errno.h>
@@ -18,14 +19,21 @@
 #define LAG_EVERY_NS (20 * NS_PER_MS)
 #define LAG_STALL_NS (100 * NS_PER_MS)
 
-const char *secret_get(const struct run *r, const char *name) {
+static const char *secret_get(const struct run *r, const char *name) {
     for (size_t i = 0; i < r->o->secret_count; i++)
         if (strcmp(r->o->secrets[i].name, name) == 0)
             return r->o->secrets[i].value;
     return NULL;
 }
 
-static const char *secret_var(void *arg, const char *name) { return strncmp(name, "secret.", 7) == 0 ? secret_get(arg, name + 7) : NULL; }
+static const char *run_var(void *arg, const char *name) {
+    struct run *r = arg;
+    if (strcmp(name, "run.id") == 0)
+        return r->o->name;
+    if (strcmp(name, "run.seed") == 0)
+        return r->seed_text;
+    return strncmp(name, "secret.", 7) == 0 ? secret_get(r, name + 7) : NULL;
+}
 
 static const struct load_kind *load_kind_of(const struct load_spec *l) { return (const struct load_kind *)l->kind.kind; }
 
@@ -217,7 +225,6 @@ static void on_load_ended(void *arg) {
 /* Start and end. */
 
 static int make_loads(struct run *r, struct error *err) {
-    r->secrets = (struct template_vars){secret_var, r};
     r->loads = calloc(r->s->loads.count + 1, sizeof *r->loads);
     if (!r->loads)
         return error_set(err, -ENOMEM, "out of memory");
@@ -226,7 +233,7 @@ static int make_loads(struct run *r, struct error *err) {
         struct load_context ctx = {
             .loop = r->loop, .recorder = r->rec, .seed = r->o->plan->seed, .index = (uint16_t)i,
             .netns_fd = r->cluster ? r->cluster->kind->netns(r->cluster) : -1,
-            .resolve = pods_resolve, .resolve_arg = r, .secrets = &r->secrets,
+            .resolve = pods_resolve, .resolve_arg = r, .secrets = &r->vars,
             .ended = on_load_ended, .ended_arg = r,
         };
         int rc = load_kind_of(l)->new(l, &ctx, &r->loads[i], err);
@@ -268,6 +275,8 @@ static int set_up(struct run *r, sigset_t *saved, struct error *err) {
     char path[4096];
     cleanup_free char *yaml = doc_to_yaml(r->s->doc);
     cleanup_json json_t *header = yaml ? make_header(r->o, yaml) : NULL;
+    r->vars = (struct template_vars){run_var, r};
+    snprintf(r->seed_text, sizeof r->seed_text, "%" PRIu64, r->o->plan->seed);
     r->roles = calloc(r->s->roles.count + 1, sizeof *r->roles);
     if (!header || !r->roles)
         return error_set(err, -ENOMEM, "out of memory");
@@ -338,6 +347,8 @@ int run_execute(const struct run_options *o, struct run_outcome *ret, struct err
     struct run r = {.o = o, .s = o->scenario, .out = ret, .signal_fd = -1};
     sigset_t saved;
     sigprocmask(SIG_BLOCK, NULL, &saved);
+    signal(SIGPIPE, SIG_IGN); /* libcurl over TLS may raise it */
+    child_raise_files();
     *ret = (struct run_outcome){0};
     int rc = set_up(&r, &saved, err);
     if (rc == 0)

@@ -83,7 +83,8 @@ struct run {
     int next_target_id;
     unsigned generation; /* of the pod list: selections are cached by it */
     struct selection *selections;
-    struct template_vars secrets; /* secret.* */
+    struct template_vars vars; /* secret.*, run.* */
+    char seed_text[24];
     int64_t schedule_mono, quick_until; /* roles are asked quickly until then */
     struct timer *phase_timer, *act_timer, *lag_timer;
     int64_t lag_due;
@@ -114,5 +115,4 @@ bool acts_busy(const struct run *r, const char *uid);
 
 /* run.c */
 void run_step(struct run *r); /* something changed: see whether the phase is over */
-const char *secret_get(const struct run *r, const char *name);
 enum { MAX_PODS = 1024 };

@@ -24,8 +24,8 @@ struct selection { /* a load's selector resolved, until the pod list changes */
 
 static const char *follow_var(void *arg, const char *name) {
     struct follow *f = arg;
-    if (strncmp(name, "secret.", 7) == 0)
-        return secret_get(f->run, name + 7);
+    if (strncmp(name, "pod.", 4) != 0)
+        return f->run->vars.get(f->run->vars.arg, name);
     const struct pod *p = f->run->cluster->kind->pod(f->run->cluster, f->uid);
     return p ? pod_var(p, name) : NULL;
 }

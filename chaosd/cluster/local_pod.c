@@ -139,7 +139,7 @@ static int bring_back(const struct keep *k, int fd, struct error *err) {
         return oops(err, k->path);
     int file = k->folder ? -1 : open(k->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
     closep(&file);
-    return mount(from, k->path, NULL, MS_BIND, NULL) < 0 ? oops(err, k->path) : 0;
+    return mount(from, k->path, "none", MS_BIND, NULL) < 0 ? oops(err, k->path) : 0;
 }
 
 static int private_tmp(const struct keep keep[2], struct error *err) {
@@ -162,11 +162,11 @@ static int enter_pod(void *arg, struct error *err) {
     if (sethostname(p->name, strlen(p->name)) < 0)
         return oops(err, "hostname");
     /* A slave, not private: nothing we mount gets out, and an unmount on the host is not held up by a copy in here. */
-    if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+    if (mount("none", "/", "none", MS_REC | MS_SLAVE, NULL) < 0)
         return oops(err, "mount propagation");
     if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
         return oops(err, "mounting /proc");
-    if (mount(p->c->hosts, "/etc/hosts", NULL, MS_BIND, NULL) < 0)
+    if (mount(p->c->hosts, "/etc/hosts", "none", MS_BIND, NULL) < 0)
         return oops(err, "mounting /etc/hosts");
     return private_tmp(s->keep, err);
 }

@@ -29,9 +29,19 @@ struct reaper {
     int line; /* its standard input: READY comes back on it, DISMISS goes out */
 };
 
+/* This very program. By name while the name holds (valgrind shows its client only so), else the file that was deleted or replaced. */
+static const char *own_program(char *out, size_t size) {
+    const char *named = getenv("CHAOSD_EXE");
+    if (named && *named)
+        return named;
+    ssize_t n = readlink("/proc/self/exe", out, size - 1);
+    out[n > 0 ? n : 0] = 0;
+    return n > 0 && access(out, X_OK) == 0 ? out : "/proc/self/exe";
+}
+
 /* Its standard input is our line to it; nothing else of ours gets over. A session of its own: no terminal ends it. */
 static int spawn(char *const *argv, int line, pid_t *ret_pid, struct error *err) {
-    const char *exe = getenv("CHAOSD_EXE");
+    char exe[4096];
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attr;
     sigset_t none, all;
@@ -46,7 +56,7 @@ static int spawn(char *const *argv, int line, pid_t *ret_pid, struct error *err)
     e = e ? e : posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     e = e ? e : posix_spawnattr_setsigmask(&attr, &none);
     e = e ? e : posix_spawnattr_setsigdefault(&attr, &all);
-    e = e ? e : posix_spawn(ret_pid, exe && *exe ? exe : "/proc/self/exe", &files, &attr, argv, environ);
+    e = e ? e : posix_spawn(ret_pid, own_program(exe, sizeof exe), &files, &attr, argv, environ);
     posix_spawn_file_actions_destroy(&files);
     posix_spawnattr_destroy(&attr);
     return e ? error_set(err, -e, "starting the reaper: %s", strerror(e)) : 0;

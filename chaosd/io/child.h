@@ -34,6 +34,10 @@ struct child_spec {
 /* The program that argv[0] means, by the PATH of envp; a name with a slash is taken as it is. Caller frees.
  * -ENOENT: "etcdd: No such file or directory: is it installed, and in PATH?". */
 int child_find(const char *program, char *const *envp, char **ret, struct error *err);
+/* Raises our own limit of open files to what is allowed: a load keeps a socket for each request under way. Children start with the
+ * limit as it was: programs that use select() cannot live with more. */
+void child_raise_files(void);
+
 /* Returns after exec succeeded or failed ("etcdd: No such file or directory"): bounded by the exec itself. */
 int child_spawn(struct loop *l, const struct child_spec *s, struct child **ret, struct error *err);
 pid_t child_pid(const struct child *c);

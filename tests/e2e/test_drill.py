@@ -69,9 +69,9 @@ def test_etcd_leader_kill():
             assert 0 <= e["t"] - e["data"]["role_seen"] <= 100e6, "the victim's own word was older than 100 ms"
             assert e["data"]["role_asked"] <= e["data"]["role_seen"] and e["data"]["role_data"]["term"]
             assert len(e["data"]["candidates"]) == 1
-        whole = [x for x in got["lanes"] if x["load"] == "writes" and x["lane"] is None and not x.get("target")][0]
+        whole = got["loads"][0]
         for act in acts:
-            assert act["role_before"] == act["target"] and act["role_after"] and act["recovery"]["sustained_ms"] > 0, act
+            assert act["role"]["before"] == act["target"] and act["role"]["after"] and act["recovery"]["sustained_ms"] > 0, act
             act["downtime"] = next(w for w in whole["downtime"] if w["start_ms"] < act["at_ms"] + 3000 and w["end_ms"] > act["at_ms"])
         check_against_etcd(run, acts)
         moved = s.dir / "moved"

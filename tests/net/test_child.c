@@ -120,6 +120,17 @@ static void test_signal_by_pidfd(void **state) {
     child_free(NULL);
 }
 
+static void test_exit_code_although_sigchld_is_ignored(void **state) {
+    (void)state;
+    struct seen s = {0};
+    char out[16];
+    struct child_spec spec = spec_of(NULL, &s);
+    signal(SIGCHLD, SIG_IGN);
+    run_sh("exit 9", &spec, &s, out, sizeof out);
+    assert_int_equal(s.exit.code, 9);
+    signal(SIGCHLD, SIG_DFL);
+}
+
 static void test_dead_but_unseen_takes_no_signal(void **state) {
     (void)state;
     struct seen s = {0};
@@ -206,7 +217,7 @@ int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
         T(test_exit_code_and_environment), T(test_no_descriptor_leaks), T(test_signals_are_default_and_unblocked), T(test_signal_by_pidfd),
         T(test_dead_but_unseen_takes_no_signal), T(test_exec_failures), T(test_setup_failure_is_carried_over), T(test_namespaces),
-        T(test_program_is_found_in_its_own_path),
+        T(test_program_is_found_in_its_own_path), T(test_exit_code_although_sigchld_is_ignored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

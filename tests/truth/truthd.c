@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* truthd: a server whose one outage is known to the nanosecond, to hold chaosd's measurements against. It shares no code with chaosd.
  *
- *   truthd --port P --kind refuse|hang|503|reset|blackhole --after MS --for MS [--phase-ns N]
+ *   truthd --port P --kind refuse|hang|503|reset|blackhole --at-ns T --for MS
  *
  * An HTTP/1.1 server on 127.0.0.1 (port 0: any) that answers every request with 200 "ok", except during one outage that begins
- * --after (plus --phase-ns) after it is ready and lasts --for:
+ * at T (CLOCK_MONOTONIC, so that many servers can be stratified against one clock) and lasts --for:
  *   refuse     nobody listens (the port stays ours, so a connection is refused) and every connection is closed
  *   hang       requests are read and answered all at once when it is over
  *   503        answers 503
@@ -52,9 +52,9 @@ struct bracket {
 
 static struct {
     enum kind kind;
-    int64_t after_ns, for_ns;
+    int64_t at_ns, for_ns;
     int port;
-} options = {.kind = KIND_COUNT, .after_ns = -1, .for_ns = -1, .port = -1};
+} options = {.kind = KIND_COUNT, .at_ns = -1, .for_ns = -1, .port = -1};
 
 static enum phase phase;
 static struct bracket edges[2];
@@ -328,17 +328,16 @@ static int64_t number(const char *text, int64_t max) {
 }
 
 static int usage(void) {
-    fprintf(stderr, "usage: truthd --port P --kind refuse|hang|503|reset|blackhole --after MS --for MS [--phase-ns N]\n");
+    fprintf(stderr, "usage: truthd --port P --kind refuse|hang|503|reset|blackhole --at-ns T --for MS\n");
     return 64;
 }
 
 static bool parse(int argc, char **argv) {
     static const struct option rows[] = {
-        {"port", 1, NULL, 'p'}, {"kind", 1, NULL, 'k'}, {"for", 1, NULL, 'f'}, {"after", 1, NULL, 'a'}, {"phase-ns", 1, NULL, 'n'}, {0},
+        {"port", 1, NULL, 'p'}, {"kind", 1, NULL, 'k'}, {"for", 1, NULL, 'f'}, {"at-ns", 1, NULL, 'a'}, {0},
     };
-    int64_t phase_ns = 0;
     for (int o; (o = getopt_long(argc, argv, "", rows, NULL)) != -1;) {
-        int64_t v = o == '?' || o == 'k' ? 0 : number(optarg, o == 'p' ? 65535 : o == 'n' ? INT64_C(3600000) * MS : 3600000);
+        int64_t v = o == '?' || o == 'k' ? 0 : number(optarg, o == 'p' ? 65535 : o == 'a' ? INT64_MAX : 3600000);
         if (o == '?' || v < 0)
             return false;
         if (o == 'p')
@@ -346,15 +345,12 @@ static bool parse(int argc, char **argv) {
         else if (o == 'f')
             options.for_ns = v * MS;
         else if (o == 'a')
-            options.after_ns = v * MS;
-        else if (o == 'n')
-            phase_ns = v;
+            options.at_ns = v;
         for (int k = 0; o == 'k' && k < KIND_COUNT; k++)
             if (strcmp(optarg, kind_names[k]) == 0)
                 options.kind = (enum kind)k;
     }
-    options.after_ns += options.after_ns < 0 ? 0 : phase_ns;
-    return optind == argc && options.kind != KIND_COUNT && options.port >= 0 && options.for_ns > 0 && options.after_ns >= 0;
+    return optind == argc && options.kind != KIND_COUNT && options.port >= 0 && options.for_ns > 0 && options.at_ns >= 0;
 }
 
 int main(int argc, char **argv) {
@@ -373,7 +369,7 @@ int main(int argc, char **argv) {
     start_listening();
     printf("{\"ready\":%d}\n", options.port);
     fflush(stdout);
-    next_edge = now_ns() + options.after_ns;
+    next_edge = options.at_ns;
     arm_timer();
     serve();
     for (size_t fd = 0; fd < conn_room; fd++)

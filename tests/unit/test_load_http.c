@@ -15,9 +15,7 @@
 static struct test_server server;
 static struct loop *loop;
 
-/* --- a load from its text, run to its end --- */
-
-struct drill {
+struct drill { /* a load from its text, run to its end */
     struct arena *arena;
     struct doc *doc;
     struct load_spec spec;
@@ -443,7 +441,8 @@ static void bad_rows_are_refused(void **state) {
         {"{rate: 1/s, targets: {url: \"a:80\"}, steps: [{get: /}]}", "http://"},
         {"{rate: 1/s, targets: {urls: [\"http://a\", \"b\"]}, steps: [{get: /}]}", "http://"},
         {"{rate: 1/s, lanes: [fresh, fresh], targets: {url: \"http://a\"}, steps: [{get: /}]}", "twice"},
-        {"{rate: 0/s, lanes: [exec], targets: {url: \"http://a\"}, steps: [{get: /}]}", "expected"},
+        {"{rate: 0/s, targets: {url: \"http://a\"}, steps: [{get: /}]}", "rate"},
+        {"{rate: 1/s, lanes: [exec], targets: {url: \"http://a\"}, steps: [{get: /}]}", "lanes"},
         {"{rate: 1/s, deadline: 0s, targets: {url: \"http://a\"}, steps: [{get: /}]}", "deadline"},
         {"{rate: 1/s, concurrency: 20001, targets: {url: \"http://a\"}, steps: [{get: /}]}", "concurrency"},
         {"{rate: 1/s, targets: {url: \"http://a\"}, steps: [{get: \"/${capture.x}\"}]}", "no earlier step captures \"x\""},

@@ -113,7 +113,7 @@ static void decodes_all(void **state) {
     assert_int_equal(f[1].at.count, 2);
     assert_int_equal(f[1].for_ns, 60 * NS_PER_S);
 
-    assert_int_equal(s->guards->quorum, QUORUM_MAJORITY);
+    assert_int_equal(s->guards->quorum, QUORUM_NONE);
     assert_int_equal(s->guards->min_ready, 1);
     assert_int_equal(s->guards->max_concurrent, 0);
     scenario_free(s);
