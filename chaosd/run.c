@@ -312,6 +312,8 @@ static int tear_down(struct run *r, const sigset_t *saved, bool ran) {
         if (r->loads[i])
             r->loads[i]->kind->free(r->loads[i]);
     free(r->loads);
+    if (ran)
+        marks_collect(r);
     acts_free(r);
     if (r->cluster && r->cluster->kind->stop(r->cluster, &err) < 0) {
         r->out->left = true;

@@ -113,6 +113,9 @@ bool acts_idle(const struct run *r); /* nothing held, nothing being decided */
 void acts_free(struct run *r);
 bool acts_busy(const struct run *r, const char *uid);
 
+/* run_marks.c */
+void marks_collect(struct run *r); /* after the loads, while the pods are known */
+
 /* run.c */
 void run_step(struct run *r); /* something changed: see whether the phase is over */
 enum { MAX_PODS = 1024 };

@@ -56,6 +56,7 @@ int measure_loads(struct work *w, struct error *err);
 /* acts.c: events to acts. */
 int acts_collect(struct work *w, struct error *err);
 int acts_redundancy(struct work *w, struct error *err);
+int acts_marks(struct work *w, struct error *err);
 /* Index of the act that a window is attributed to, -1: none. first_end: end of its first bad. */
 int act_of_window(const struct judgement *j, int64_t first_end);
 int64_t act_next(const struct judgement *j, size_t act); /* when the next one was injected; INT64_MAX: none */

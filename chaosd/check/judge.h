@@ -35,6 +35,11 @@ struct lane_figures {
     size_t downtime_count;
 };
 
+struct mark { /* a line of a pod's own log, by its own stamp */
+    const char *name, *pod;
+    int64_t at; /* offset from the act */
+};
+
 struct act_figures {
     const char *fault, *kind, *target;
     int64_t id;
@@ -52,6 +57,8 @@ struct act_figures {
     int64_t role_seen_before;  /* act - last answer that showed the victim in the role, ns */
     int64_t role_after_at;     /* offset of the first answer that showed someone in the role */
     const json_t *role_before_data, *role_after_data; /* captured values */
+    struct mark *marks; /* the first of each name until the next act, by time */
+    size_t mark_count;
 };
 
 struct check_result {

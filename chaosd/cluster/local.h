@@ -18,6 +18,7 @@ struct workload {
     struct templates command;
     struct template_pairs env;
     struct template_pairs files; /* path under the pod's folder -> contents, written before the first start */
+    struct pairs marks;          /* name -> text: log lines that have it become note/mark events */
     struct ready_spec *ready;    /* NULL: ready when running */
     struct restart_policy *restart; /* never NULL */
     int64_t stop_timeout_ns;     /* SIGTERM to SIGKILL when the run ends */

@@ -48,6 +48,8 @@ static const struct field workload_fields[] = {
     {.name = "replicas", .type = F_INT, .offset = W(replicas), .def = "1", .min = 1, .max = 200, .doc = "How many pods."},
     {.name = "labels", .type = F_STRING_MAP, .offset = W(labels), .doc = "Labels of each pod."},
     {.name = "annotations", .type = F_STRING_MAP, .offset = W(annotations), .doc = "Annotations of each pod."},
+    {.name = "marks", .type = F_STRING_MAP, .offset = W(marks),
+     .doc = "Name to text: lines of the log that have the text stand beside the faults in the report, by their own time stamp."},
     {.name = "command", .type = F_TEMPLATES, .offset = W(command), .required = true, .min = 1, .max = 1000,
      .doc = "Program and arguments; pod.name, pod.ip, pod.dir, pod.node and pod.index may stand in them."},
     {.name = "env", .type = F_TEMPLATE_MAP, .offset = W(env),

@@ -31,6 +31,7 @@
  *   role/now        info  kind: the role's name, target: pod name or ""; {"asked","seen","data":{captured}} on every change
  *   load/start|end  info  kind: load kind; target: load name
  *   load/target     info  target: name; {"id"}                 numbers of the samples' target field
+ *   note/mark       info  kind: the mark's name, target: pod; {"at","wall_ns","line"}  a line of the pod's own log, by its own stamp
  *   note/...        info                                       anything else, for people */
 #include <jansson.h>
 #include <stdint.h>

@@ -165,6 +165,18 @@ static json_t *recovery_json(const struct act_figures *f) {
 /* Offsets may lie on either side of the act, so a negative one is not "unknown" here. */
 static json_t *offset(int64_t ns) { return ns == UNKNOWN_NS ? json_null() : json_real(round((double)ns / 1e3) / 1e3); }
 
+static json_t *marks_json(const struct act_figures *f) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < f->mark_count; i++) {
+        struct put p = {json_object(), false};
+        put(&p, "name", json_string(f->marks[i].name));
+        put(&p, "pod", json_string(f->marks[i].pod));
+        put(&p, "at_ms", offset(f->marks[i].at));
+        json_array_append_new(list, done(&p));
+    }
+    return list;
+}
+
 static json_t *role_json(const struct act_figures *f) {
     if (!f->role_before)
         return json_null();
@@ -196,6 +208,7 @@ static json_t *act_json(const struct judgement *j, size_t i, bool *skip) {
     put(&p, "why", text_or_null(f->why));
     put(&p, "recovery", recovery_json(f));
     put(&p, "role", role_json(f));
+    put(&p, "marks", marks_json(f));
     return done(&p);
 }
 

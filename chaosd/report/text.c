@@ -203,6 +203,27 @@ static int put_notes(const struct judgement *j, struct arena *a, struct buf *out
     return 0;
 }
 
+/* What the pods' own logs say of the same moments, in the same measure. */
+static int put_marks(const struct judgement *j, struct arena *a, struct buf *out) {
+    bool any = false;
+    for (size_t i = 0; i < j->act_count; i++) {
+        const struct act_figures *f = &j->acts[i];
+        cleanup_buf struct buf line = {0};
+        for (size_t k = 0; k < f->mark_count; k++) {
+            char n[WORDS_SIZE];
+            buf_printf(&line, "%s%s %s (%s)", k ? ", " : "", f->marks[k].name, ms_of(f->marks[k].at, n), f->marks[k].pod);
+        }
+        if (!line.len)
+            continue;
+        if (!any)
+            buf_str(out, "  The pods' own logs, ms from the act by their own stamps:\n");
+        any = true;
+        if (put_note(a, out, f, line.data, NULL) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 static int put_acts(const struct judgement *j, struct arena *a, struct buf *out) {
     struct grid g = {.arena = a};
     if (!j->act_count)
@@ -222,7 +243,8 @@ static int put_acts(const struct judgement *j, struct arena *a, struct buf *out)
     buf_str(out, "\nFaults (at: seconds of the schedule; then ms from the act: first bad answer, first good after it,\n"
                  "lasting good; downtime; every replica ready again. A→B: the role went from A to B)\n");
     grid_render(&g, WIDTH, out);
-    return put_notes(j, a, out);
+    int rc = put_notes(j, a, out);
+    return rc < 0 ? rc : put_marks(j, a, out);
 }
 
 enum { NAME_MOST = 36 }; /* a longer check's sentence goes below it */

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/timestamp.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* "dddd-dd-ddTdd:dd:dd": d is a digit, T is a T or a space. */
+static bool shaped(const char *p) {
+    for (const char *shape = "dddd-dd-ddTdd:dd:dd"; *shape; shape++, p++) {
+        bool fits = *shape == 'd' ? isdigit((unsigned char)*p) != 0 : *shape == 'T' ? *p == 'T' || *p == ' ' : *p == *shape;
+        if (!fits)
+            return false;
+    }
+    return true;
+}
+
+static int64_t zone_s(const char *p) {
+    int hours, minutes;
+    if ((*p == '+' || *p == '-') && (sscanf(p + 1, "%2d:%2d", &hours, &minutes) == 2 || sscanf(p + 1, "%2d%2d", &hours, &minutes) == 2))
+        return (*p == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
+    return 0;
+}
+
+bool timestamp_find(const char *line, int64_t *ret_wall_ns) {
+    for (const char *p = line; (p = strpbrk(p, "0123456789")); p++) {
+        if ((p > line && isdigit((unsigned char)p[-1])) || !shaped(p))
+            continue;
+        struct tm tm = {0};
+        if (sscanf(p, "%4d-%2d-%2d%*c%2d:%2d:%2d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec) != 6)
+            continue;
+        tm.tm_year -= 1900;
+        tm.tm_mon -= 1;
+        p += 19;
+        int64_t fraction = 0, unit = 1000000000;
+        if ((*p == '.' || *p == ',') && isdigit((unsigned char)p[1]))
+            for (p++; isdigit((unsigned char)*p); p++)
+                if (unit > 1)
+                    fraction += (*p - '0') * (unit /= 10);
+        *ret_wall_ns = ((int64_t)timegm(&tm) - zone_s(p)) * 1000000000 + fraction;
+        return true;
+    }
+    return false;
+}
