@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/utsname.h>
 
@@ -253,8 +254,11 @@ static int start_cluster(struct run *r, struct error *err) {
     int rc = fs_mkdirs(logs, err);
     if (rc < 0)
         return rc;
-    snprintf(id, sizeof id, "%x", (unsigned)getpid() & 0xffffff);
-    struct cluster_options co = {.loop = r->loop, .scenario = r->s, .journal = r->journal, .run = id, .log_dir = logs, .event = on_cluster_event, .arg = r};
+    uint32_t random;
+    if (getrandom(&random, sizeof random, 0) != sizeof random)
+        return error_errno(err, "getrandom");
+    snprintf(id, sizeof id, "%06x", random & 0xffffff);
+    struct cluster_options co = {.loop = r->loop, .scenario = r->s, .journal = r->journal, .run = id, .log_dir = logs, .vars = &r->vars, .event = on_cluster_event, .arg = r};
     return k->start(&r->s->cluster, &co, &r->cluster, err);
 }
 

@@ -38,6 +38,7 @@ struct cluster_options {
     struct journal *journal; /* undo records of the cluster itself */
     const char *run;         /* short unique id, [a-z0-9]{1,8}: prefix of everything named in the kernel */
     const char *log_dir;     /* absolute */
+    const struct template_vars *vars; /* secret.*, run.*; NULL: none. Valid as long as the cluster */
     void (*event)(enum cluster_event e, const struct pod *p, json_t *data /* stolen, may be NULL */, void *arg);
     void *arg;
 };

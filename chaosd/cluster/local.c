@@ -210,7 +210,7 @@ static int new_local(const struct local_config *config, const struct cluster_opt
     if (!c)
         return error_set(err, -ENOMEM, "out of memory");
     *ret = c;
-    *c = (struct local){.base = {&cluster_local}, .loop = o->loop, .journal = o->journal, .config = config, .event = o->event,
+    *c = (struct local){.base = {&cluster_local}, .loop = o->loop, .journal = o->journal, .config = config, .vars = o->vars, .event = o->event,
                         .arg = o->arg, .fabric_fd = -1};
     snprintf(c->run, sizeof c->run, "%s", o->run);
     if (!*o->run || strlen(o->run) >= sizeof c->run || strspn(o->run, "abcdefghijklmnopqrstuvwxyz0123456789") != strlen(o->run))

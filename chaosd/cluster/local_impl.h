@@ -35,6 +35,7 @@ struct local {
     struct loop *loop;
     struct journal *journal;
     const struct local_config *config;
+    const struct template_vars *vars; /* the run's */
     char run[9];
     char *log_dir, *state, *hosts; /* state: folder of the run's pods; hosts: the file every pod sees as /etc/hosts */
     void (*event)(enum cluster_event e, const struct pod *p, json_t *data, void *arg);

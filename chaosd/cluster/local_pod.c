@@ -23,10 +23,14 @@
 
 /* ---- making */
 
-static const char *get_var(void *arg, const char *name) { return pod_var(arg, name); }
+static const char *get_var(void *arg, const char *name) {
+    const struct local_pod *p = arg;
+    const struct template_vars *more = p->c->vars;
+    return strncmp(name, "pod.", 4) == 0 ? pod_var(&p->pub, name) : more ? more->get(more->arg, name) : NULL;
+}
 
 static char *render(const struct local_pod *p, const struct template *t, struct error *err) {
-    struct template_vars vars = {get_var, (void *)(uintptr_t)&p->pub};
+    struct template_vars vars = {get_var, (void *)(uintptr_t)p};
     cleanup_buf struct buf b = {0};
     if (template_render(t, &vars, &b, err) < 0)
         return NULL;
