@@ -3,6 +3,7 @@
 #include "run.h"
 #include "base/buf.h"
 #include "base/fs.h"
+#include "base/json.h"
 #include "base/units.h"
 #include "base/cleanup.h"
 #include "cluster/local.h"
@@ -17,8 +18,9 @@
 #include <sys/signalfd.h>
 #include <sys/utsname.h>
 
-#define LAG_EVERY_NS (20 * NS_PER_MS)
-#define LAG_STALL_NS (100 * NS_PER_MS)
+/* A stall is what could turn a good answer into a late one: a quarter of the shortest deadline, within bounds. */
+#define STALL_LEAST_NS (10 * NS_PER_MS)
+#define STALL_MOST_NS (100 * NS_PER_MS)
 
 static const char *secret_get(const struct run *r, const char *name) {
     for (size_t i = 0; i < r->o->secret_count; i++)
@@ -141,7 +143,7 @@ static void begin_schedule(struct run *r) {
         r->loads[i]->kind->begin(r->loads[i], from, to);
     }
     timer_at(r->phase_timer, end);
-    r->lag_due = loop_now() + LAG_EVERY_NS;
+    r->lag_due = loop_now() + r->stall_ns / 4;
     timer_at(r->lag_timer, r->lag_due);
     acts_due(r);
 }
@@ -181,7 +183,7 @@ static void on_act_timer(void *arg) { acts_due(arg); }
 static void on_lag_timer(void *arg) {
     struct run *r = arg;
     int64_t now = loop_now();
-    if (now - r->lag_due > LAG_STALL_NS)
+    if (now - r->lag_due > r->stall_ns)
         recorder_event(r->rec, "self", "self/stall", "info", NULL, NULL,
                        json_pack("{s:I,s:I}", "from", (json_int_t)recorder_from_monotonic(r->rec, r->lag_due), "to",
                                  (json_int_t)recorder_from_monotonic(r->rec, now)));
@@ -190,7 +192,7 @@ static void on_lag_timer(void *arg) {
         r->out->tool_trouble = true;
         abort_run(r, "the history can no longer be written");
     }
-    r->lag_due = now + LAG_EVERY_NS;
+    r->lag_due = now + r->stall_ns / 4;
     timer_at(r->lag_timer, r->lag_due);
 }
 
@@ -245,6 +247,17 @@ static int make_loads(struct run *r, struct error *err) {
     return 0;
 }
 
+static int64_t stall_limit(const json_t *loads) {
+    int64_t shortest = 4 * STALL_MOST_NS;
+    size_t i;
+    json_t *load;
+    json_array_foreach(loads, i, load) {
+        int64_t deadline = json_int_or(load, "deadline_ns", shortest);
+        shortest = deadline < shortest ? deadline : shortest;
+    }
+    return shortest / 4 < STALL_LEAST_NS ? STALL_LEAST_NS : shortest / 4;
+}
+
 static int start_cluster(struct run *r, struct error *err) {
     if (!r->s->cluster.kind)
         return 0;
@@ -284,6 +297,7 @@ static int set_up(struct run *r, sigset_t *saved, struct error *err) {
     r->roles = calloc(r->s->roles.count + 1, sizeof *r->roles);
     if (!header || !r->roles)
         return error_set(err, -ENOMEM, "out of memory");
+    r->stall_ns = stall_limit(json_object_get(header, "loads"));
     snprintf(path, sizeof path, "%s/scenario.yaml", r->o->dir);
     int rc = fs_write(path, yaml, strlen(yaml), err);
     if (rc < 0 || (rc = loop_new(&r->loop, err)) < 0 || (rc = catch_signals(r, saved, err)) < 0 || (rc = http_new(r->loop, 256, &r->http, err)) < 0 ||

@@ -87,7 +87,7 @@ struct run {
     char seed_text[24];
     int64_t schedule_mono, quick_until; /* roles are asked quickly until then */
     struct timer *phase_timer, *act_timer, *lag_timer;
-    int64_t lag_due;
+    int64_t lag_due, stall_ns; /* next look at the loop; how late it may be */
     int signal_fd;
     struct watch *signal_watch;
     int interrupts;

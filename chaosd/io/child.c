@@ -109,9 +109,11 @@ static int failed(struct error *err, const char *what) {
 }
 
 static void default_signals(void) {
-    struct sigaction sa = {.sa_handler = SIG_DFL};
+    /* By the system call: libc keeps two signals to itself, and whoever started us may have ignored those as well. All zero is
+     * SIG_DFL, however the kernel's struct is laid out. SIGKILL and SIGSTOP refuse, as they should. */
+    const unsigned long dfl[8] = {0};
     for (int s = 1; s < NSIG; s++)
-        sigaction(s, &sa, NULL); /* SIGKILL, SIGSTOP and libc's own two refuse, as they should */
+        syscall(SYS_rt_sigaction, s, dfl, NULL, sizeof(uint64_t));
 }
 
 /* Until exec the child goes with its parent: one that is killed right now could otherwise leave a child that is in no control
