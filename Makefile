@@ -74,19 +74,19 @@ deps-build deps-demo deps-check: deps-%:
 
 # A second make: pkg-config may have come with the packages.
 demo: deps-demo
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@bash tests/e2e/demo.sh $(B)/chaosd
 
 check: deps-check
-	@$(MAKE) --no-print-directory -j2 test-programs
+	@$(MAKE) --no-print-directory -j$$(nproc) test-programs
 	@B=$(B) bash tests/run.sh
 
 check-asan: deps-check
-	@$(MAKE) --no-print-directory -j2 SAN=1 test-programs
+	@$(MAKE) --no-print-directory -j$$(nproc) SAN=1 test-programs
 	@B=$(B)/asan SAN=1 bash tests/run.sh
 
 valgrind: deps-check
-	@$(MAKE) --no-print-directory -j2 test-programs
+	@$(MAKE) --no-print-directory -j$$(nproc) test-programs
 	@B=$(B) bash tests/run.sh valgrind
 
 install: all

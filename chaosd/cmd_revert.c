@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* chaosd revert: undoes what a dead run left, from its journal alone. */
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "cluster/undo.h"
 #include "cmd.h"
 #include "history/journal.h"
@@ -73,6 +74,15 @@ static int revert_all(bool force) {
     return failed ? EXIT_FAIL : EXIT_PASS;
 }
 
+/* A run's name, or its folder, whose history says the name. */
+static void name_of(const char *word, char *ret, size_t size) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/history.jsonl", word);
+    cleanup_fclose FILE *f = fopen(path, "re");
+    cleanup_json json_t *header = f ? json_loadf(f, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
+    snprintf(ret, size, "%s", json_str_or(header, "run", word));
+}
+
 static int main_revert(int argc, char **argv) {
     struct options o = {0};
     struct error err;
@@ -89,11 +99,8 @@ static int main_revert(int argc, char **argv) {
     }
     if (o.all)
         return revert_all(o.force);
-    /* A run is named by its folder's last part. */
-    char *run = argv[first];
-    for (size_t n = strlen(run); n > 1 && run[n - 1] == '/'; n--)
-        run[n - 1] = 0;
-    run = strrchr(run, '/') && strrchr(run, '/')[1] ? strrchr(run, '/') + 1 : run;
+    char run[256];
+    name_of(argv[first], run, sizeof run);
     int rc = revert_run(run, o.force, &err);
     if (rc == -ENOENT) {
         printf("%s: nothing to revert\n", run);

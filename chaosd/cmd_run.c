@@ -15,6 +15,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
 struct options {
@@ -43,6 +44,22 @@ static int empty_folder(const char *dir, struct error *err) {
         entries += e->d_name[0] != '.';
     closedir(d);
     return entries ? error_set(err, -ENOTEMPTY, "%s: not empty; --out wants a new or empty folder, so that no run is overwritten", dir) : 0;
+}
+
+/* Names the run for good: its journal must not meet another's, wherever their folders are. */
+static int name_run(const struct options *o, const struct scenario *s, const char *dir, char *ret, size_t size, struct error *err) {
+    char stamp[32];
+    uint32_t random;
+    time_t now = (time_t)(clock_wall_ns() / NS_PER_S);
+    struct tm tm;
+    strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
+    if (getrandom(&random, sizeof random, 0) != sizeof random)
+        return error_errno(err, "getrandom");
+    if (o->out)
+        snprintf(ret, size, "%s-%s-%06x", stamp, s->name, random & 0xffffff);
+    else
+        snprintf(ret, size, "%s", strrchr(dir, '/') + 1);
+    return 0;
 }
 
 static int make_folder(const struct options *o, const struct scenario *s, char *ret, size_t size, struct error *err) {
@@ -138,9 +155,10 @@ static int judge_and_report(const char *dir, const struct options *o, const stru
 static int carry_out(struct drill *d, const struct options *o, struct error *err) {
     char dir[PATH_MAX], name[NAME_MAX + 1];
     int rc = make_folder(o, d->scenario, dir, sizeof dir, err);
+    if (rc == 0)
+        rc = name_run(o, d->scenario, dir, name, sizeof name, err);
     if (rc < 0)
         return fail(EXIT_USAGE, err);
-    snprintf(name, sizeof name, "%.200s", strrchr(dir, '/') + 1);
     struct progress progress = {.out = o->json ? stderr : stdout, .scenario = d->scenario, .quiet = o->quiet};
     struct run_outcome out;
     struct run_options ro = {.scenario = d->scenario, .plan = &d->plan, .name = name, .dir = dir, .secrets = d->secrets,

@@ -11,6 +11,7 @@
 #define ROLE_RETRY_NS (50 * NS_PER_MS)
 #define ROLE_TRIES 60 /* 3 s: an election may be under way when a leader is wanted */
 #define CONFIRM_NS (100 * NS_PER_MS)
+#define REAPER_AFTER_NS (CONFIRM_NS + 100 * NS_PER_MS) /* its time runs from before the act, and it must not be first when all is well */
 #define PROOF_NS (5 * NS_PER_S)
 
 static void carry_out(struct run *r, const struct plan_act *p, size_t tries_left);
@@ -251,7 +252,7 @@ static int make_safe(struct act *a, const struct pod *victim, struct error *err)
     int rc = a->kind->undo(r->cluster, victim, a->spec->kind.params, &undo, err);
     if (rc < 0)
         return rc;
-    int64_t deadline = clock_boot_ns() + a->planned->for_ns;
+    int64_t deadline = clock_boot_ns() + a->planned->for_ns + REAPER_AFTER_NS;
     rc = reaper_start(undo, deadline, &a->reaper, err);
     if (rc < 0)
         return rc;

@@ -50,7 +50,7 @@ def test_guard_refuses_and_is_3():
 
 
 def interrupted(s, sig, fault, after_op):
-    path = s.write("a.yaml", web(fault=fault, duration="60s"))
+    path = s.write("a.yaml", web(fault=fault, duration="60s").replace("- name: web", "- name: lone"))
     p = subprocess.Popen([CHAOSD, "run", path, "--yes", "--out", s.dir / "run"], env=s.env, cwd=s.dir, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     deadline = time.monotonic() + 60
     history = s.dir / "run" / "history.jsonl"
@@ -72,12 +72,12 @@ def test_ctrl_c_is_4_and_reverts():
         assert got["verdict"] == "aborted" and got["faults"][0]["reverted"] is True, got
         assert took < 10, took
         assert chaosd("revert", "--all", env=s.env).stdout == "nothing to revert\n"
-        assert not any(n.startswith("chaosd-") and "-web-" in n for n in os.listdir("/run/netns"))
+        assert not any(n.startswith("chaosd-") and "-lone-" in n for n in os.listdir("/run/netns"))
 
 
 def test_sigterm_is_4():
     with Scratch() as s:
-        code, out, _ = interrupted(s, signal.SIGTERM, "pod-kill: {selector: {pods: [web-0]}}\n    at: [40s]", "run/schedule")
+        code, out, _ = interrupted(s, signal.SIGTERM, "pod-kill: {selector: {pods: [lone-0]}}\n    at: [40s]", "run/schedule")
         assert code == 4, (code, out)
 
 
