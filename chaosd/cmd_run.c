@@ -3,8 +3,10 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/redact.h"
 #include "check/judge.h"
 #include "drill.h"
+#include "live.h"
 #include "progress.h"
 #include "report/report.h"
 #include "run.h"
@@ -21,7 +23,7 @@
 struct options {
     struct drill_options drill;
     const char *out;
-    bool yes, dry_run, json, quiet;
+    bool yes, dry_run, json, quiet, no_live;
 };
 
 static const struct option_row rows[] = {
@@ -30,7 +32,8 @@ static const struct option_row rows[] = {
     {"yes", 'y', OPT_FLAG, offsetof(struct options, yes), NULL, "Does not ask before the first act."},
     {"dry-run", 'n', OPT_FLAG, offsetof(struct options, dry_run), NULL, "Prints the plan and stops, as `chaosd plan` does."},
     {"json", 0, OPT_FLAG, offsetof(struct options, json), NULL, "Prints summary.json (or the plan) on standard output; progress goes to standard error."},
-    {"quiet", 'q', OPT_FLAG, offsetof(struct options, quiet), NULL, "No progress lines."},
+    {"quiet", 'q', OPT_FLAG, offsetof(struct options, quiet), NULL, "No live view and no progress lines."},
+    {"no-live", 0, OPT_FLAG, offsetof(struct options, no_live), NULL, "Plain progress lines also on a terminal."},
     {0},
 };
 
@@ -123,7 +126,7 @@ static void show_logs(const char *dir) {
             for (int lines = 0; p > text.data && (lines += p[-1] == '\n') <= 5;)
                 p--;
             fprintf(stderr, "--- last lines of %s\n", file);
-            progress_print_safe(stderr, p);
+            progress_print_safe(stderr, redact(p));
         }
         free(names[i]);
     }
@@ -143,13 +146,32 @@ static int judge_and_report(const char *dir, const struct options *o, const stru
             fwrite(text.data, 1, text.len, stdout);
         code = outcome_code(out, j->verdict);
     }
-    if (rc < 0)
+    if (rc < 0 && code != EXIT_FAIL) /* a report that could not be written does not undo a fail */
         code = out->left ? EXIT_FAIL : EXIT_INCONCLUSIVE;
     judgement_free(j);
     history_free(h);
     if (rc < 0)
         fprintf(stderr, "chaosd: %s\n", err->text);
     return code;
+}
+
+/* The run, watched: by the live view where there is a terminal for it, else by plain lines. */
+static int execute(struct run_options *ro, const struct options *o, struct run_outcome *out, struct error *err) {
+    FILE *to = o->json ? stderr : stdout;
+    struct progress progress = {.out = to, .scenario = ro->scenario, .quiet = o->quiet};
+    struct live *live = NULL;
+    if (!o->quiet && !o->no_live && live_possible(to) && live_open(&live, to, ro->scenario, ro->plan, NULL) == 0) {
+        ro->event = live_on_event;
+        ro->sample = live_on_sample;
+        ro->tick = live_on_tick;
+        ro->arg = live;
+    } else {
+        ro->event = progress_event;
+        ro->arg = &progress;
+    }
+    int rc = run_execute(ro, out, err);
+    live_close(live);
+    return rc;
 }
 
 static int carry_out(struct drill *d, const struct options *o, struct error *err) {
@@ -159,11 +181,10 @@ static int carry_out(struct drill *d, const struct options *o, struct error *err
         rc = name_run(o, d->scenario, dir, name, sizeof name, err);
     if (rc < 0)
         return fail(EXIT_USAGE, err);
-    struct progress progress = {.out = o->json ? stderr : stdout, .scenario = d->scenario, .quiet = o->quiet};
     struct run_outcome out;
     struct run_options ro = {.scenario = d->scenario, .plan = &d->plan, .name = name, .dir = dir, .secrets = d->secrets,
-                             .secret_count = d->secret_count, .event = progress_event, .arg = &progress};
-    rc = run_execute(&ro, &out, err);
+                             .secret_count = d->secret_count};
+    rc = execute(&ro, o, &out, err);
     if (rc < 0) {
         fail(EXIT_INTERNAL, err);
         show_logs(dir);

@@ -2,6 +2,7 @@
 #include "drill.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "base/redact.h"
 #include "base/units.h"
 #include "cluster/cluster.h"
 #include "fault/fault.h"
@@ -148,6 +149,8 @@ static int open_parts(const char *path, const struct drill_options *o, struct dr
     if ((rc = scenario_load(path, &so, &d->scenario, err)) < 0 || (rc = check_kinds(d->scenario, err)) < 0 ||
         (rc = given_secrets(d, o, err)) < 0 || (rc = secrets_from_environment(d, err)) < 0)
         return rc;
+    for (size_t i = 0; i < d->secret_count; i++)
+        redact_learn(d->secrets[i].value);
     return plan_make(d->scenario, seed, &d->plan, err);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/cleanup.h"
+#include "base/redact.h"
 #include "base/units.h"
 #include "cmd.h"
 
@@ -120,6 +121,8 @@ int options_parse(const struct command *c, int argc, char **argv, void *options,
 }
 
 int fail(int code, const struct error *err) {
-    fprintf(stderr, "chaosd: %s\n", err->text);
+    char text[sizeof err->text];
+    memcpy(text, err->text, sizeof text);
+    fprintf(stderr, "chaosd: %s\n", redact(text));
     return code;
 }

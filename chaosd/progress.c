@@ -2,6 +2,7 @@
 #include "progress.h"
 #include "base/buf.h"
 #include "base/json.h"
+#include "base/redact.h"
 
 #include <string.h>
 
@@ -86,34 +87,35 @@ static bool say_run(struct buf *b, const char *op, const char *phase, const json
     return true;
 }
 
+bool progress_say(const json_t *e, struct buf *line) {
+    const char *op = json_str_or(e, "op", ""), *phase = json_str_or(e, "phase", ""), *kind = json_str_or(e, "kind", "");
+    const char *target = json_str_or(e, "target", "");
+    const json_t *d = json_object_get(e, "data");
+    if (strcmp(op, "fault/act") == 0)
+        return say_act(line, phase, kind, target, d);
+    if (strcmp(op, "role/now") == 0)
+        return say_role(line, kind, target, d);
+    if (strcmp(op, "cluster/pod") == 0)
+        return say_pod(line, kind, target, d);
+    return say_run(line, op, phase, d);
+}
+
 void progress_event(const json_t *e, void *arg) {
     struct progress *p = arg;
     if (p->quiet)
         return;
-    const char *op = json_str_or(e, "op", ""), *phase = json_str_or(e, "phase", ""), *kind = json_str_or(e, "kind", "");
-    const char *target = json_str_or(e, "target", "");
-    const json_t *d = json_object_get(e, "data");
     long long t = json_int_or(e, "t", 0);
     struct buf line = {0};
-    bool tell;
-    if (strcmp(op, "run/schedule") == 0) {
+    if (strcmp(json_str_or(e, "op", ""), "run/schedule") == 0) {
         p->schedule_t = t;
         p->scheduled = true;
     }
-    if (strcmp(op, "fault/act") == 0)
-        tell = say_act(&line, phase, kind, target, d);
-    else if (strcmp(op, "role/now") == 0)
-        tell = say_role(&line, kind, target, d);
-    else if (strcmp(op, "cluster/pod") == 0)
-        tell = say_pod(&line, kind, target, d);
-    else
-        tell = say_run(&line, op, phase, d);
-    if (tell && buf_ok(&line)) {
+    if (progress_say(e, &line) && buf_ok(&line)) {
         if (p->scheduled)
             fprintf(p->out, "%8.3f  ", (double)(t - p->schedule_t) / 1e9);
         else
             fprintf(p->out, "%8s  ", "-");
-        progress_print_safe(p->out, line.data);
+        progress_print_safe(p->out, redact(line.data));
         fputc('\n', p->out);
         fflush(p->out);
     }

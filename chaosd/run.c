@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/redact.h"
 #include "base/units.h"
 #include "base/cleanup.h"
 #include "cluster/local.h"
@@ -220,8 +221,10 @@ static void on_cluster_event(enum cluster_event e, const struct pod *p, json_t *
 }
 
 static void on_load_ended(void *arg) {
-    struct run *r = arg;
+    struct load_end *e = arg;
+    struct run *r = e->run;
     r->loads_running--;
+    recorder_event(r->rec, "load", "load/end", "info", load_kind_of(e->spec)->row.name, e->spec->name, NULL);
     run_step(r);
 }
 
@@ -229,15 +232,17 @@ static void on_load_ended(void *arg) {
 
 static int make_loads(struct run *r, struct error *err) {
     r->loads = calloc(r->s->loads.count + 1, sizeof *r->loads);
-    if (!r->loads)
+    r->load_ends = calloc(r->s->loads.count + 1, sizeof *r->load_ends);
+    if (!r->loads || !r->load_ends)
         return error_set(err, -ENOMEM, "out of memory");
     for (size_t i = 0; i < r->s->loads.count; i++) {
         const struct load_spec *l = &SCENARIO_LOADS(r->s)[i];
+        r->load_ends[i] = (struct load_end){r, l};
         struct load_context ctx = {
             .loop = r->loop, .recorder = r->rec, .seed = r->o->plan->seed, .index = (uint16_t)i,
             .netns_fd = r->cluster ? r->cluster->kind->netns(r->cluster) : -1,
             .resolve = pods_resolve, .resolve_arg = r, .secrets = &r->vars,
-            .ended = on_load_ended, .ended_arg = r,
+            .ended = on_load_ended, .ended_arg = &r->load_ends[i],
         };
         int rc = load_kind_of(l)->new(l, &ctx, &r->loads[i], err);
         if (rc < 0)
@@ -278,9 +283,12 @@ static int start_cluster(struct run *r, struct error *err) {
 static int catch_signals(struct run *r, sigset_t *saved, struct error *err) {
     sigset_t set;
     sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
+    static const int caught[] = {SIGINT, SIGTERM, SIGHUP};
+    for (size_t i = 0; i < ARRAY_SIZE(caught); i++) {
+        struct sigaction sa; /* nohup, and shells with `&`, ignore some on purpose; a signalfd would get them all the same */
+        if (sigaction(caught[i], NULL, &sa) == 0 && sa.sa_handler != SIG_IGN)
+            sigaddset(&set, caught[i]);
+    }
     sigprocmask(SIG_BLOCK, &set, saved);
     r->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (r->signal_fd < 0)
@@ -303,33 +311,60 @@ static int set_up(struct run *r, sigset_t *saved, struct error *err) {
     if (rc < 0 || (rc = loop_new(&r->loop, err)) < 0 || (rc = catch_signals(r, saved, err)) < 0 || (rc = http_new(r->loop, 256, &r->http, err)) < 0 ||
         (rc = timer_new(r->loop, on_phase_timer, r, &r->phase_timer, err)) < 0 ||
         (rc = timer_new(r->loop, on_act_timer, r, &r->act_timer, err)) < 0 ||
-        (rc = timer_new(r->loop, on_lag_timer, r, &r->lag_timer, err)) < 0 || (rc = journal_open(r->o->name, &r->journal, err)) < 0 ||
+        (rc = timer_new(r->loop, on_lag_timer, r, &r->lag_timer, err)) < 0 || (r->s->cluster.kind && (rc = journal_open(r->o->name, &r->journal, err)) < 0) ||
         (rc = recorder_open(&r->rec, r->o->dir, header, &clock_monotonic, err)) < 0)
         return rc;
     if (r->o->event)
         recorder_listen(r->rec, r->o->event, r->o->arg);
+    if (r->o->sample)
+        recorder_listen_samples(r->rec, r->o->sample, r->o->arg);
     r->phase = PHASE_STARTING;
     rc = start_cluster(r, err);
-    return rc < 0 ? rc : make_loads(r, err);
+    if (rc == 0)
+        rc = make_loads(r, err);
+    return rc < 0 ? rc : ticks_start(r, err);
 }
 
 static void wait_and_run(struct run *r) {
     r->phase = PHASE_WAITING;
     recorder_event(r->rec, "run", "run/ready", "invoke", NULL, NULL, NULL);
     timer_after(r->phase_timer, r->s->ready_timeout_ns);
-    run_step(r);
+    if (!r->cluster)
+        run_step(r); /* a cluster tells of its pods first */
     if (r->phase != PHASE_DONE)
         loop_run(r->loop);
     timer_stop(r->lag_timer);
 }
 
+static int end_records(struct run *r, bool ran) {
+    struct error err;
+    if (r->journal && !journal_clean(r->journal)) {
+        if (!r->out->left)
+            error_set(&r->out->trouble, 0, "the undo journal still has records");
+        r->out->left = true;
+    }
+    redact(r->out->trouble.text);
+    if (r->rec && ran) {
+        if (r->out->left)
+            recorder_event(r->rec, "self", "self/left", "info", NULL, NULL, json_pack("{s:s}", "why", r->out->trouble.text));
+        recorder_event(r->rec, "run", "run/end", "info", NULL, NULL, json_pack("{s:I}", "samples", (json_int_t)recorder_samples(r->rec)));
+    }
+    if (r->rec && recorder_close(r->rec, &err) < 0 && !r->out->tool_trouble) {
+        r->out->tool_trouble = true;
+        r->out->trouble = err;
+    }
+    return journal_close(r->journal, &err);
+}
+
 /* Everything is undone before anything is judged; what could not be stays in the journal for `chaosd revert`. */
 static int tear_down(struct run *r, const sigset_t *saved, bool ran) {
     struct error err;
+    ticks_stop(r);
     for (size_t i = 0; r->loads && i < r->s->loads.count; i++)
         if (r->loads[i])
             r->loads[i]->kind->free(r->loads[i]);
     free(r->loads);
+    free(r->load_ends);
     if (ran)
         marks_collect(r);
     acts_free(r);
@@ -340,22 +375,14 @@ static int tear_down(struct run *r, const sigset_t *saved, bool ran) {
     r->cluster = NULL;
     pods_free(r);
     http_free(r->http);
-    if (r->rec && ran) {
-        if (r->out->left)
-            recorder_event(r->rec, "self", "self/error", "info", NULL, NULL, json_pack("{s:s}", "why", r->out->trouble.text));
-        recorder_event(r->rec, "run", "run/end", "info", NULL, NULL, NULL);
-    }
-    if (r->rec && recorder_close(r->rec, &err) < 0 && !r->out->tool_trouble) {
-        r->out->tool_trouble = true;
-        r->out->trouble = err;
-    }
-    if (r->journal && !journal_clean(r->journal))
-        r->out->left = true;
-    int rc = journal_close(r->journal, &err);
+    int rc = end_records(r, ran);
     timer_free(r->phase_timer);
     timer_free(r->act_timer);
     timer_free(r->lag_timer);
     watch_free(r->signal_watch);
+    struct signalfd_siginfo late; /* came while all was undone: let through, it would end us before the verdict */
+    while (r->signal_fd >= 0 && read(r->signal_fd, &late, sizeof late) == sizeof late)
+        ;
     if (r->signal_fd >= 0)
         close(r->signal_fd);
     loop_free(r->loop);

@@ -6,6 +6,9 @@
 
 #include <stdbool.h>
 
+struct load_figures;
+struct sample;
+
 struct run_options {
     const struct scenario *scenario;
     const struct plan *plan;
@@ -14,6 +17,9 @@ struct run_options {
     const struct setting *secrets;
     size_t secret_count;
     void (*event)(const json_t *event, void *arg); /* every event as it is written; NULL: none */
+    void (*sample)(const struct sample *s, void *arg); /* every sample as it is written: at full rate, so cheap; NULL: none */
+    /* Some ten times a second of the run's clock, with what each load says of itself; NULL: none. */
+    void (*tick)(int64_t now_ns, const struct load_figures *loads, void *arg);
     void *arg;
 };
 

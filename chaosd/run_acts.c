@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Faults: selection at the act, guards, confirmation of a role, undo record and reaper before the act, proof after it. */
+/* Faults: selection at the act, confirmation of a role, undo record and reaper before the act, proof after it. */
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "run_internal.h"
@@ -9,16 +9,20 @@
 #include <string.h>
 
 #define ROLE_RETRY_NS (50 * NS_PER_MS)
-#define ROLE_TRIES 60 /* 3 s: an election may be under way when a leader is wanted */
+#define ROLE_FOR_NS (3 * NS_PER_S) /* an election may be under way when a leader is wanted */
 #define CONFIRM_NS (100 * NS_PER_MS)
-#define REAPER_AFTER_NS (CONFIRM_NS + 100 * NS_PER_MS) /* its time runs from before the act, and it must not be first when all is well */
 #define PROOF_NS (5 * NS_PER_S)
+#define SEEN_WITHIN_NS (30 * NS_PER_S) /* an orderly shutdown takes its time */
+#define REAPER_GRACE_NS (500 * NS_PER_MS) /* the reaper stands behind our own deadline, which counts from the act */
 
-static void carry_out(struct run *r, const struct plan_act *p, size_t tries_left);
+static void carry_out(struct run *r, const struct plan_act *p, int64_t give_up, size_t most);
 
+/* A pod is under an act from its selection until it is undone, or, where nothing is held, until its end was seen. A signal that
+ * ended nothing for SEEN_WITHIN_NS lets it go. */
 bool acts_busy(const struct run *r, const char *uid) {
     for (const struct act *a = r->acts; a; a = a->next)
-        if (a->uid && strcmp(a->uid, uid) == 0 && (a->kind->holds ? a->state != ACT_OVER : a->state == ACT_CONFIRMING || !a->observed))
+        if (a->uid && strcmp(a->uid, uid) == 0 &&
+            (a->state != ACT_OVER || (!a->kind->holds && a->injected_ns && !a->observed && loop_now() - a->injected_ns < SEEN_WITHIN_NS)))
             return true;
     return false;
 }
@@ -46,34 +50,6 @@ static void skip(struct run *r, const struct plan_act *p, const char *target, co
     if (guard)
         json_object_set_new(data, "guard", json_string(guard));
     recorder_event(r->rec, "fault", "fault/act", "info", "skip", target, data);
-}
-
-/* Guards. */
-
-static const char *guard_refuses(struct run *r, const struct pod *victim, char *why, size_t size) {
-    const struct guards *g = r->s->guards;
-    int64_t busy = 0, left = 0;
-    for (const struct act *a = r->acts; a; a = a->next)
-        busy += a->uid && acts_busy(r, a->uid);
-    if (g->max_concurrent > 0 && busy >= g->max_concurrent) {
-        snprintf(why, size, "%" PRId64 " pods are under a fault already, maxConcurrent is %" PRId64, busy, g->max_concurrent);
-        return "maxConcurrent";
-    }
-    const struct pod *pods[MAX_PODS];
-    size_t n = r->cluster->kind->pods(r->cluster, pods, MAX_PODS);
-    for (size_t i = 0; i < n; i++)
-        left += pods[i] != victim && strcmp(pods[i]->workload, victim->workload) == 0 && pods[i]->ready && !pods[i]->frozen &&
-                !acts_busy(r, pods[i]->uid);
-    int64_t majority = victim->replicas / 2 + 1;
-    if (g->quorum == QUORUM_MAJORITY && left < majority) {
-        snprintf(why, size, "%s: %" PRId64 " ready pods would be left of %s, a majority is %" PRId64, victim->name, left, victim->workload, majority);
-        return "quorum";
-    }
-    if (left < g->min_ready) {
-        snprintf(why, size, "%s: %" PRId64 " ready pods would be left of %s, minReady is %" PRId64, victim->name, left, victim->workload, g->min_ready);
-        return "minReady";
-    }
-    return NULL;
 }
 
 /* The life of one act. */
@@ -112,6 +88,7 @@ static void act_failed(struct act *a, const char *why) {
     json_t *data = json_deep_copy(a->data);
     json_object_set_new(data, "why", json_string(why));
     recorder_event(a->run->rec, "fault", "fault/act", "fail", a->kind->row.name, a->target, data);
+    a->injected_ns = 0; /* nothing to prove: the pod is free again */
     stand_down(a);
     act_finish(a);
 }
@@ -120,9 +97,8 @@ static void on_retry(void *arg) {
     struct act *a = arg;
     const struct plan_act *p = a->planned;
     struct run *r = a->run;
-    size_t tries = a->victims_left;
     act_finish(a);
-    carry_out(r, p, tries);
+    carry_out(r, p, a->give_up_ns, a->retries_one ? 1 : SIZE_MAX);
     run_step(r);
 }
 
@@ -135,11 +111,11 @@ static int act_timer(struct act *a, void (*fn)(void *arg), int64_t at, struct er
 }
 
 /* Nobody has the role just now, or no longer: look again shortly, a few times. */
-static void look_again(struct act *a, size_t tries_left) {
+static void look_again(struct act *a, int64_t give_up) {
     stand_down(a);
     free(take_ptr(a->uid));
     a->state = ACT_CONFIRMING;
-    a->victims_left = tries_left;
+    a->give_up_ns = give_up;
     if (act_timer(a, on_retry, loop_now() + ROLE_RETRY_NS, NULL) < 0)
         act_finish(a);
 }
@@ -186,14 +162,28 @@ static void on_deadline(void *arg) {
     run_step(r);
 }
 
+static void drop(struct act *a, const char *guard, const char *why) {
+    skip(a->run, a->planned, a->target ? a->target : "", guard, why);
+    stand_down(a);
+    act_finish(a);
+}
+
 static void inject(struct act *a) {
     struct run *r = a->run;
     struct error err;
+    char why[256];
     const struct pod *victim = r->cluster->kind->pod(r->cluster, a->uid);
     if (!victim || victim->phase != POD_RUNNING || victim->frozen) {
-        skip(r, a->planned, a->target, NULL, "the pod ended between selection and act");
-        stand_down(a);
-        act_finish(a);
+        drop(a, NULL, "the pod ended between selection and act");
+        return;
+    }
+    const char *guard = guard_refuses(r, victim, why, sizeof why); /* again: another member may have gone meanwhile */
+    if (guard) {
+        drop(a, guard, why);
+        return;
+    }
+    if (a->kind->holds && clock_boot_ns() + a->planned->for_ns > a->reaper_until) {
+        act_failed(a, "chaosd itself stalled: the reaper's deadline would come before the fault's");
         return;
     }
     json_object_set_new(a->data, "id", json_integer(a->id));
@@ -217,12 +207,24 @@ static void inject(struct act *a) {
         begin_revert(a); /* what cannot be timed is not kept; the reaper stands behind it */
 }
 
+static void confirm_failed(struct act *a, const char *why) {
+    if (loop_now() < a->give_up_ns) {
+        a->retries_one = true;
+        look_again(a, a->give_up_ns);
+        return;
+    }
+    char text[320];
+    snprintf(text, sizeof text, "%s did not confirm the role \"%s\" within %d ms: %s", a->target, a->spec_role, (int)(CONFIRM_NS / NS_PER_MS), why);
+    drop(a, NULL, text);
+    run_step(a->run);
+}
+
 static void on_confirmed(const char *why, const json_t *captured, int64_t asked, int64_t seen, void *arg) {
     struct act *a = arg;
     struct run *r = a->run;
     a->op = NULL;
-    if (why) {
-        look_again(a, a->victims_left ? a->victims_left - 1 : 0);
+    if (why || loop_now() - asked > CONFIRM_NS) {
+        confirm_failed(a, why ? why : "the answer was read too late");
         return;
     }
     json_object_set_new(a->data, "role_asked", json_integer(recorder_from_monotonic(r->rec, asked)));
@@ -252,17 +254,20 @@ static int make_safe(struct act *a, const struct pod *victim, struct error *err)
     int rc = a->kind->undo(r->cluster, victim, a->spec->kind.params, &undo, err);
     if (rc < 0)
         return rc;
-    int64_t deadline = clock_boot_ns() + a->planned->for_ns + REAPER_AFTER_NS;
+    int64_t deadline = clock_boot_ns() + a->planned->for_ns + REAPER_GRACE_NS;
+    a->reaper_until = deadline;
     rc = reaper_start(undo, deadline, &a->reaper, err);
     if (rc < 0)
         return rc;
     /* The reaper's own removal is written first: what is undone last is added first. */
     cleanup_json json_t *end_reaper = reaper_undo(a->reaper);
     rc = journal_add(r->journal, end_reaper, &a->reaper_journal_id, err);
-    return rc < 0 ? rc : journal_add(r->journal, undo, &a->journal_id, err);
+    if (rc == 0)
+        rc = journal_add(r->journal, undo, &a->journal_id, err);
+    return rc < 0 ? rc : reaper_arm(a->reaper, err);
 }
 
-static void strike(struct run *r, const struct plan_act *p, const struct pod *victim, json_t *names, const struct role *role, size_t tries_left) {
+static void strike(struct run *r, const struct plan_act *p, const struct pod *victim, json_t *names, const struct role *role, int64_t give_up) {
     char why[256];
     struct error err;
     const char *guard = guard_refuses(r, victim, why, sizeof why);
@@ -276,13 +281,13 @@ static void strike(struct run *r, const struct plan_act *p, const struct pod *vi
         return;
     }
     a->id = ++r->act_seq;
-    a->victims_left = tries_left;
+    a->give_up_ns = give_up;
     json_object_set(a->data, "candidates", names);
     json_object_set_new(a->data, "uid", json_string(victim->uid));
     if (p->for_ns)
         json_object_set_new(a->data, "for_ns", json_integer(p->for_ns));
     if (role)
-        json_object_set_new(a->data, "role", json_string(role->name));
+        json_object_set_new(a->data, "role", json_string(a->spec_role = role->name));
     if (make_safe(a, victim, &err) < 0) {
         act_failed(a, err.text);
         return;
@@ -293,37 +298,57 @@ static void strike(struct run *r, const struct plan_act *p, const struct pod *vi
         inject(a);
 }
 
-static size_t candidates_now(struct run *r, const struct pod_target *t, struct candidate *list) {
+/* A planned act strikes a pod once, however often it looks again. */
+static bool struck(const struct run *r, const struct plan_act *p, const char *uid) {
+    for (const struct act *a = r->acts; a; a = a->next)
+        if (a->planned == p && a->injected_ns && a->uid && strcmp(a->uid, uid) == 0)
+            return true;
+    return false;
+}
+
+/* ret_taken: how many the selector matches that are under a fault. */
+static size_t candidates_now(struct run *r, const struct plan_act *plan, const struct pod_target *t, struct candidate *list, size_t *ret_taken) {
     size_t n = pods_candidates(r, t->selector, list, MAX_PODS), kept = 0;
+    *ret_taken = 0;
     for (size_t i = 0; i < n; i++) {
         const struct pod *p = list[i].tag;
-        if (p->phase == POD_RUNNING && !p->frozen && !acts_busy(r, p->uid) && pods_fit_role(r, p->uid, t->selector))
+        bool taken = p->frozen || acts_busy(r, p->uid);
+        *ret_taken += taken;
+        if (p->phase == POD_RUNNING && !taken && !struck(r, plan, p->uid) && pods_fit_role(r, p->uid, t->selector))
             list[kept++] = list[i];
     }
     return kept;
 }
 
-static void carry_out(struct run *r, const struct plan_act *p, size_t tries_left) {
+static void nobody(struct run *r, const struct plan_act *p, const struct pod_target *t, size_t taken) {
+    char why[160];
+    if (taken)
+        snprintf(why, sizeof why, "no candidate: %zu of the selector's pods are under a fault already, no other is fit", taken);
+    else if (t->selector->role)
+        snprintf(why, sizeof why, "no candidate: no running pod of the selector had the role \"%s\"", t->selector->role);
+    else
+        snprintf(why, sizeof why, "no candidate: no running pod matches the selector");
+    skip(r, p, "", NULL, why);
+}
+
+static void carry_out(struct run *r, const struct plan_act *p, int64_t give_up, size_t most) {
     const struct fault_spec *spec = spec_of(r, p);
     const struct fault_kind *kind = (const struct fault_kind *)spec->kind.kind;
     const struct pod_target *t = kind->target(spec->kind.params);
     size_t ignored;
     const struct role *role = t->selector->role ? run_role(r, selector_role_name(t->selector), &ignored) : NULL;
     struct candidate list[MAX_PODS];
-    size_t n = candidates_now(r, t, list);
-    if (n == 0 && role && tries_left > 0) {
+    size_t taken, n = candidates_now(r, p, t, list, &taken);
+    if (n == 0 && role && loop_now() < give_up) {
         struct act *a = act_new(r, p);
-        if (a)
-            look_again(a, tries_left - 1);
+        if (a) {
+            a->retries_one = most == 1;
+            look_again(a, give_up);
+        }
         return;
     }
     if (n == 0) {
-        char why[160];
-        if (role)
-            snprintf(why, sizeof why, "no candidate: no running pod of the selector had the role \"%s\"", t->selector->role);
-        else
-            snprintf(why, sizeof why, "no candidate: no running pod matches the selector");
-        skip(r, p, "", NULL, why);
+        nobody(r, p, t, taken);
         return;
     }
     cleanup_json json_t *names = json_array();
@@ -332,14 +357,14 @@ static void carry_out(struct run *r, const struct plan_act *p, size_t tries_left
     size_t victims = selector_draw(t, p->draw, list, n);
     if (victims == 0)
         skip(r, p, "", NULL, "the draw took none of the candidates");
-    for (size_t i = 0; i < victims; i++)
-        strike(r, p, list[i].tag, names, selector_role_negated(t->selector) ? NULL : role, tries_left);
+    for (size_t i = 0; i < victims && i < most; i++)
+        strike(r, p, list[i].tag, names, selector_role_negated(t->selector) ? NULL : role, give_up);
 }
 
 void acts_due(struct run *r) {
     const struct plan *plan = r->o->plan;
     while (r->phase == PHASE_RUNNING && r->next_act < plan->count && r->schedule_mono + plan->acts[r->next_act].at_ns <= loop_now())
-        carry_out(r, &plan->acts[r->next_act++], ROLE_TRIES);
+        carry_out(r, &plan->acts[r->next_act++], loop_now() + ROLE_FOR_NS, SIZE_MAX);
     if (r->phase == PHASE_RUNNING && r->next_act < plan->count)
         timer_at(r->act_timer, r->schedule_mono + plan->acts[r->next_act].at_ns);
     run_step(r);
@@ -347,7 +372,8 @@ void acts_due(struct run *r) {
 
 static void act_event(struct act *a, enum cluster_event e) {
     struct run *r = a->run;
-    if (e == a->kind->proof && !a->observed && (a->state == ACT_INJECTED || a->state == ACT_OVER) && a->injected_ns) {
+    bool awaited = a->state == ACT_INJECTED || (!a->kind->holds && loop_now() - a->injected_ns < SEEN_WITHIN_NS);
+    if (e == a->kind->proof && !a->observed && a->injected_ns && awaited) {
         a->observed = true;
         recorder_event(r->rec, "fault", "fault/observed", "info", a->kind->row.name, a->target,
                        json_pack("{s:I,s:s}", "id", (json_int_t)a->id, "proof", cluster_event_names[e]));
@@ -374,8 +400,7 @@ void acts_revert_all(struct run *r, const char *why) {
     for (struct act *a = r->acts, *next; a; a = next) {
         next = a->next;
         if (a->state == ACT_CONFIRMING) { /* not yet in */
-            stand_down(a);
-            act_finish(a);
+            drop(a, NULL, "the run ended while the role was being looked for");
         } else {
             begin_revert(a);
         }

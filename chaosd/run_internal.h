@@ -59,8 +59,15 @@ struct act {
     struct reaper *reaper;
     struct timer *timer;
     struct probe_op *op;
-    size_t victims_left; /* role confirmation: tries left */
-    int64_t injected_ns;
+    int64_t give_up_ns; /* looking for the role ends then */
+    int64_t injected_ns, reaper_until; /* reaper_until: CLOCK_BOOTTIME */
+    bool retries_one; /* looks again for one victim, not for the whole act */
+    const char *spec_role;
+};
+
+struct load_end { /* what a load's end is told with */
+    struct run *run;
+    const struct load_spec *spec;
 };
 
 struct run {
@@ -74,6 +81,7 @@ struct run {
     struct journal *journal;
     struct cluster *cluster; /* NULL: none */
     struct load **loads;
+    struct load_end *load_ends;
     size_t loads_running;
     struct follow *pods;
     struct role_state *roles;
@@ -87,6 +95,8 @@ struct run {
     char seed_text[24];
     int64_t schedule_mono, quick_until; /* roles are asked quickly until then */
     struct timer *phase_timer, *act_timer, *lag_timer;
+    struct timer *tick_timer;      /* run_tick.c */
+    struct load_figures *figures;
     int64_t lag_due, stall_ns; /* next look at the loop; how late it may be */
     int signal_fd;
     struct watch *signal_watch;
@@ -113,8 +123,15 @@ bool acts_idle(const struct run *r); /* nothing held, nothing being decided */
 void acts_free(struct run *r);
 bool acts_busy(const struct run *r, const char *uid);
 
+/* run_guards.c: the name of the rule that forbids the act, with a sentence in why; NULL: none does. */
+const char *guard_refuses(struct run *r, const struct pod *victim, char *why, size_t size);
+
 /* run_marks.c */
 void marks_collect(struct run *r); /* after the loads, while the pods are known */
+
+/* run_tick.c */
+int ticks_start(struct run *r, struct error *err); /* after the loads are made */
+void ticks_stop(struct run *r);
 
 /* run.c */
 void run_step(struct run *r); /* something changed: see whether the phase is over */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Marks: lines of the pods' own logs that the scenario wants to see beside chaosd's figures ("elected leader"), by their own stamps. */
 #include "base/cleanup.h"
+#include "base/redact.h"
 #include "base/timestamp.h"
 #include "cluster/local.h"
 #include "run_internal.h"
@@ -19,6 +20,7 @@ static void mark_line(struct run *r, const struct follow *f, const struct pairs 
             (*budget)--;
             if (strlen(line) > MAX_LINE)
                 line[MAX_LINE] = 0;
+            redact(line);
             for (unsigned char *c = (unsigned char *)line; *c; c++) /* whatever a program prints, the history is JSON */
                 *c = *c < 0x20 || *c > 0x7e ? '?' : *c;
             recorder_event(r->rec, "cluster", "note/mark", "info", marks->items[i].key, f->name,

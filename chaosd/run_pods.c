@@ -144,6 +144,7 @@ static void on_poll(void *arg) {
         return;
     struct probe_context ctx = {
         .loop = r->loop, .http = r->http, .netns_fd = r->cluster->kind->netns(r->cluster), .vars = &p->pod->vars, .done = on_answer, .arg = p,
+        .cgroup_fd = r->cluster->kind->clients_group(r->cluster),
         .timeout_ns = p->ready ? p->ready->timeout_ns : p->role->timeout_ns,
     };
     struct error err;

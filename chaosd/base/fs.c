@@ -76,6 +76,8 @@ int fs_mkdirs(const char *path, struct error *err) {
     char copy[4096];
     if (snprintf(copy, sizeof copy, "%s", path) >= (int)sizeof copy)
         return error_set(err, -ENAMETOOLONG, "%s: path too long", path);
+    if (!*path)
+        return error_set(err, -EINVAL, "no folder is named");
     for (char *p = copy + 1;; p++) {
         if (*p && *p != '/')
             continue;

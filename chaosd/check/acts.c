@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/cleanup.h"
 #include "base/json.h"
 #include "check/internal.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +14,7 @@
 static struct act_figures *find_act(struct work *w, const struct event *e, bool create, struct act_work **ret_work, struct error *err) {
     const json_t *id_json = json_object_get(e->data, "id");
     int64_t id = json_is_integer(id_json) ? json_integer_value(id_json) : -1;
-    for (size_t i = w->j->act_count; i-- && id >= 0;)
+    for (size_t i = w->j->act_count; i-- && id >= 0 && id <= w->top_id;)
         if (w->j->acts[i].id == id) {
             *ret_work = &w->acts[i];
             return &w->j->acts[i];
@@ -24,13 +27,14 @@ static struct act_figures *find_act(struct work *w, const struct event *e, bool 
         out_of_memory(err);
         return NULL;
     }
-    w->acts[w->j->act_count] = (struct act_work){.invoked = UNKNOWN_NS, .ok = UNKNOWN_NS, .role_seen = UNKNOWN_NS};
+    w->top_id = id > w->top_id ? id : w->top_id;
+    w->acts[w->j->act_count] = (struct act_work){.invoked = UNKNOWN_NS, .ok = UNKNOWN_NS, .role_seen = UNKNOWN_NS, .next = INT64_MAX};
     struct act_figures *f = &w->j->acts[w->j->act_count];
     *f = (struct act_figures){
         .fault = "", .kind = "", .target = "", .id = id,
         .at = UNKNOWN_NS, .observed_at = UNKNOWN_NS, .reverted_at = UNKNOWN_NS,
         .detect = UNKNOWN_NS, .first_good = UNKNOWN_NS, .sustained = UNKNOWN_NS, .redundancy = UNKNOWN_NS, .at_least = UNKNOWN_NS,
-        .role_seen_before = UNKNOWN_NS, .role_after_at = UNKNOWN_NS,
+        .late = UNKNOWN_NS, .role_seen_before = UNKNOWN_NS, .role_after_at = UNKNOWN_NS,
     };
     *ret_work = &w->acts[w->j->act_count++];
     return f;
@@ -43,10 +47,11 @@ static void learn(struct act_figures *f, struct act_work *a, const struct event 
     if (*e->kind && strcmp(e->kind, "skip"))
         f->kind = e->kind;
     f->fault = json_str_or(e->data, "fault", f->fault);
-    f->occurrence = (unsigned)json_int_or(e->data, "occurrence", f->occurrence);
+    int64_t occurrence = json_int_or(e->data, "occurrence", f->occurrence);
+    f->occurrence = occurrence < 0 || occurrence > UINT_MAX ? 0 : (unsigned)occurrence;
     f->why = json_str_or(e->data, "why", f->why);
     a->role = json_str_or(e->data, "role", a->role);
-    a->role_seen = json_int_or(e->data, "role_seen", a->role_seen);
+    a->role_seen = time_or(e->data, "role_seen", a->role_seen);
     const json_t *data = json_object_get(e->data, "role_data");
     if (json_is_object(data))
         a->role_data = data;
@@ -107,12 +112,35 @@ static void from_header(const struct work *w, struct act_figures *f) {
     }
 }
 
-int64_t act_next(const struct judgement *j, size_t act) {
-    int64_t next = INT64_MAX;
+bool act_same(const struct judgement *j, size_t a, size_t b) {
+    return j->acts[a].occurrence == j->acts[b].occurrence && !strcmp(j->acts[a].fault, j->acts[b].fault);
+}
+
+static int by_at(const void *a, const void *b, void *arg) {
+    const struct judgement *j = arg;
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    int64_t at_x = j->acts[x].at, at_y = j->acts[y].at;
+    return at_x != at_y ? (at_x > at_y) - (at_x < at_y) : (x > y) - (x < y);
+}
+
+/* By time, so that many acts take hardly more than linear time. */
+static int find_next(struct work *w, struct error *err) {
+    struct judgement *j = w->j;
+    size_t n = 0;
+    cleanup_free size_t *order = calloc(j->act_count + 1, sizeof *order);
+    if (!order)
+        return out_of_memory(err);
     for (size_t i = 0; i < j->act_count; i++)
-        if (j->acts[i].acted && j->acts[i].at > j->acts[act].at && j->acts[i].at < next)
-            next = j->acts[i].at;
-    return next;
+        if (j->acts[i].acted)
+            order[n++] = i;
+    qsort_r(order, n, sizeof *order, by_at, j);
+    for (size_t i = 0; i < n; i++) {
+        size_t k = i + 1;
+        while (k < n && (j->acts[order[k]].at == j->acts[order[i]].at || act_same(j, order[k], order[i])))
+            k++;
+        w->acts[order[i]].next = k < n ? j->acts[order[k]].at : INT64_MAX;
+    }
+    return 0;
 }
 
 /* Who has the role afterwards: the first answer that was asked for after the act, before the next act confuses it. */
@@ -125,16 +153,16 @@ static void find_role_after(const struct work *w, size_t index) {
     f->role_before_data = a->role_data;
     if (a->role_seen != UNKNOWN_NS)
         f->role_seen_before = f->at - a->role_seen;
-    int64_t next = act_next(w->j, index);
-    for (size_t i = a->event; i < w->h->event_count && w->h->events[i].t < next; i++) {
+    for (size_t i = a->event; i < w->h->event_count && w->h->events[i].t < a->next; i++) {
         const struct event *e = &w->h->events[i];
         if (e->t <= f->at || strcmp(e->op, "role/now") || strcmp(e->kind, a->role) || !*e->target)
             continue;
-        if (json_int_or(e->data, "asked", INT64_MIN) < f->at)
+        if (time_or(e->data, "asked", INT64_MIN) < f->at)
             continue;
+        int64_t seen = time_or(e->data, "seen", json_object_get(e->data, "seen") ? UNKNOWN_NS : e->t);
         const json_t *data = json_object_get(e->data, "data");
         f->role_after = e->target;
-        f->role_after_at = json_int_or(e->data, "seen", e->t) - f->at;
+        f->role_after_at = seen == UNKNOWN_NS ? UNKNOWN_NS : seen - f->at;
         f->role_after_data = json_is_object(data) ? data : NULL;
         return;
     }
@@ -161,9 +189,12 @@ int acts_collect(struct work *w, struct error *err) {
         /* "ok" is written in the same breath as the act; what came before it (a record synced to disk) is not the fault's. */
         f->at = a->ok != UNKNOWN_NS ? a->ok : f->observed ? a->invoked != UNKNOWN_NS ? a->invoked : f->observed_at : UNKNOWN_NS;
         f->acted = f->at != UNKNOWN_NS;
+        f->stuck = f->holds && !f->reverted && (a->revert_failed || (f->acted && w->j->ended));
         if (f->acted && (w->first_act == UNKNOWN_NS || f->at < w->first_act))
             w->first_act = f->at;
     }
+    if (find_next(w, err) < 0)
+        return -ENOMEM;
     for (size_t i = 0; i < w->j->act_count; i++)
         find_role_after(w, i);
     return 0;

@@ -45,9 +45,9 @@ static void find_time(const struct lane_figures *f, const struct row *r, struct 
         return;
     }
     bool known = !isnan(f->by_time);
-    ret->lo = known ? ret->value : 100 * f->time_low;
+    ret->lo = fmax(0, (known ? ret->value : 100 * f->time_low) - 100 * (double)r->blind_total / span);
     ret->hi = known ? ret->value : 100 * f->time_high;
-    ret->unknown = isnan(ret->lo) ? "no time was observed" : "a downtime window has no known beginning or end";
+    ret->unknown = isnan(ret->lo) ? "no time was observed" : r->blind_count ? stalled_text : "a downtime window has no known beginning or end";
 }
 
 /* Why a window's length is not known, for a person who wants to mend it. */
@@ -76,7 +76,7 @@ static void window_bounds(const struct expect *e, const struct downtime *d, doub
     *hi = d->stalled || !known ? INFINITY : judged / 1e6;
 }
 
-static void find_downtime(struct work *w, const struct expect *e, const struct lane_figures *f, struct finding *ret) {
+static void find_downtime(struct work *w, const struct expect *e, const struct lane_figures *f, const struct row *r, struct finding *ret) {
     ret->lo = ret->hi = 0;
     for (size_t i = 0; i < f->downtime_count; i++) {
         double lo, hi;
@@ -92,12 +92,18 @@ static void find_downtime(struct work *w, const struct expect *e, const struct l
         }
     }
     ret->value = isinf(ret->hi) ? NAN : ret->hi;
+    if (r->blind_count && !isinf(ret->hi)) { /* there may have been one that nobody saw */
+        double most = (double)(e->metric == METRIC_DOWNTIME_TOTAL ? r->blind_total : r->blind_max) / 1e6;
+        ret->hi = e->metric == METRIC_DOWNTIME_TOTAL ? ret->hi + most : fmax(ret->hi, most);
+        ret->unknown = stalled_text;
+    }
 }
 
-static void find_count(const struct lane_figures *f, struct finding *ret) {
+static void find_count(const struct lane_figures *f, const struct row *r, struct finding *ret) {
     ret->lo = ret->hi = ret->value = (double)f->downtime_count;
     for (size_t i = 0; i < f->downtime_count; i++)
         ret->lo -= f->downtime[i].stalled;
+    ret->hi += (double)r->blind_count;
     ret->unknown = stalled_text;
 }
 
@@ -139,10 +145,10 @@ void find_in_row(struct work *w, const struct expect *e, size_t row, struct find
         break;
     case METRIC_DOWNTIME_MAX:
     case METRIC_DOWNTIME_TOTAL:
-        find_downtime(w, e, f, ret);
+        find_downtime(w, e, f, r, ret);
         break;
     case METRIC_DOWNTIME_COUNT:
-        find_count(f, ret);
+        find_count(f, r, ret);
         break;
     case METRIC_LATENCY:
         find_latency(w, e, f, r, ret);

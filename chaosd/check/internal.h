@@ -24,6 +24,11 @@ struct row { /* beside each lane_figures */
     int64_t touched;             /* requests under way, or due, while chaosd stalled */
     int64_t stalled_bad;         /* bad requests in windows not to be judged */
     int64_t from, to;            /* observed */
+    int64_t last_good;           /* start; UNKNOWN_NS: none yet */
+    int64_t blind_since, blind_last; /* nothing was sent as chaosd stalled: last good before, last unsent; UNKNOWN_NS: none */
+    int64_t blind_max, blind_count;  /* what such gaps outside of windows may hide, ns */
+    double blind_total;              /* ns */
+    bool blind_end;                  /* such a gap has no end: how much it hides is unknown */
 };
 
 struct act_work { /* beside each act_figures */
@@ -33,6 +38,8 @@ struct act_work { /* beside each act_figures */
     int64_t role_seen;
     size_t event; /* index of its last fault/act event */
     const json_t *role_data;
+    int64_t next;       /* when the next planned act was injected; INT64_MAX: none. Victims of one planned act do not end each other */
+    const char *silent; /* a load that sent nothing after it, though it had before; NULL: none */
 };
 
 struct work {
@@ -47,8 +54,9 @@ struct work {
     size_t stall_count;
     size_t lane_cap, act_cap, stall_cap;
     int64_t first_act; /* UNKNOWN_NS: none */
-    bool ended;        /* the history has run/end */
-    const char *aborted, *skipped, *trouble; /* why, or NULL */
+    int64_t top_id;    /* the highest act's */
+    int64_t samples;   /* as many the run says it wrote; -1: it does not say */
+    const char *aborted, *skipped, *trouble, *left; /* why, or NULL */
 };
 
 /* measure.c: requests to figures. After the acts are known. */
@@ -59,7 +67,7 @@ int acts_redundancy(struct work *w, struct error *err);
 int acts_marks(struct work *w, struct error *err);
 /* Index of the act that a window is attributed to, -1: none. first_end: end of its first bad. */
 int act_of_window(const struct judgement *j, int64_t first_end);
-int64_t act_next(const struct judgement *j, size_t act); /* when the next one was injected; INT64_MAX: none */
+bool act_same(const struct judgement *j, size_t a, size_t b); /* victims of one planned act */
 /* recovery.c */
 void recovery_measure(struct work *w);
 /* thresholds.c: appends to the checks. */
@@ -68,6 +76,8 @@ int thresholds_check(struct work *w, struct error *err);
 int verdict_basics(struct work *w, struct error *err);
 int verdict_conclude(struct work *w, struct error *err);
 /* judge.c */
+/* A time of an event's data. What is absent, no integer or beyond all clocks (differences must not overflow) is the fallback. */
+int64_t time_or(const json_t *data, const char *key, int64_t fallback);
 struct check_result *check_add(struct work *w, const char *name, struct error *err); /* NULL: out of memory */
 int out_of_memory(struct error *err);
 /* Doubles *cap when count has reached it. The pointer behind list moves; 0 or -ENOMEM. */

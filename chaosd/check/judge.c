@@ -36,6 +36,13 @@ int grow(void *list, size_t count, size_t *cap, size_t size) {
     return 0;
 }
 
+int64_t time_or(const json_t *data, const char *key, int64_t fallback) {
+    const int64_t limit = INT64_C(1) << 60;
+    const json_t *v = json_object_get(data, key);
+    int64_t t = json_is_integer(v) ? json_integer_value(v) : limit;
+    return t > -limit && t < limit ? t : fallback;
+}
+
 struct check_result *check_add(struct work *w, const char *name, struct error *err) {
     struct judgement *j = w->j;
     struct check_result *list = realloc(j->checks, (j->check_count + 1) * sizeof *list);
@@ -71,7 +78,7 @@ static void join_stalls(struct work *w) {
 }
 
 static int add_stall(struct work *w, const struct event *e, struct error *err) {
-    struct interval i = {json_int_or(e->data, "from", e->t), json_int_or(e->data, "to", e->t)};
+    struct interval i = {time_or(e->data, "from", e->t), time_or(e->data, "to", e->t)};
     if (i.to < i.from)
         i.to = i.from;
     if (grow(&w->stalls, w->stall_count, &w->stall_cap, sizeof *w->stalls) < 0)
@@ -83,6 +90,18 @@ static int add_stall(struct work *w, const struct event *e, struct error *err) {
 static void read_ready(struct work *w, const struct event *e) {
     if (!strcmp(e->phase, "fail"))
         w->trouble = json_str_or(e->data, "why", "the pods did not get ready");
+}
+
+static void read_end(struct work *w, const struct event *e) {
+    w->j->ended = true;
+    w->samples = json_int_or(e->data, "samples", -1);
+}
+
+static void read_self(struct work *w, const struct event *e) {
+    if (!strcmp(e->op, "self/error") && !w->trouble)
+        w->trouble = json_str_or(e->data, "why", "chaosd had trouble of its own");
+    else if (!strcmp(e->op, "self/left") && !w->left)
+        w->left = json_str_or(e->data, "why", "something could not be undone");
 }
 
 static int read_run(struct work *w, struct error *err) {
@@ -97,17 +116,17 @@ static int read_run(struct work *w, struct error *err) {
         else if (!strcmp(e->op, "run/loads-end"))
             j->loads_end_t = e->t;
         else if (!strcmp(e->op, "run/end"))
-            w->ended = true;
+            read_end(w, e);
         else if (!strcmp(e->op, "run/ready"))
             read_ready(w, e);
         else if (!strcmp(e->op, "run/abort") && !w->aborted)
             w->aborted = json_str_or(e->data, "why", "stopped");
         else if (!strcmp(e->op, "run/skip") && !w->skipped)
             w->skipped = json_str_or(e->data, "why", "nothing was applicable");
-        else if (!strcmp(e->op, "self/error") && !w->trouble)
-            w->trouble = json_str_or(e->data, "why", "chaosd had trouble of its own");
         else if (!strcmp(e->op, "self/stall"))
             rc = add_stall(w, e, err);
+        else
+            read_self(w, e);
         if (rc < 0)
             return rc;
     }
@@ -169,7 +188,7 @@ int judge(const struct history *h, struct judgement **ret, struct error *err) {
     if (!j || !(j->arena = arena_new()))
         return out_of_memory(err);
     j->history = h;
-    struct work w = {.h = h, .j = j, .a = j->arena};
+    struct work w = {.h = h, .j = j, .a = j->arena, .top_id = -1, .samples = -1};
     int rc = work_through(&w, err);
     work_free(&w);
     if (rc == 0)

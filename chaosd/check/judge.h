@@ -17,7 +17,9 @@ struct downtime { /* one window; ns on the run's clock. point and max UNKNOWN_NS
     int64_t min, point, max;
     int64_t bad;              /* requests */
     int64_t short_by;         /* never closed, though goods came at the end: end of the load - end of the first of them, ns; else UNKNOWN_NS */
+    int64_t late;             /* what end would be if all that chaosd missed by stalling was bad; UNKNOWN_NS: it missed nothing */
     int act;                  /* index of the act it is attributed to, -1: none */
+    int begun_in;             /* the same by its start: its first bad one may have been under way when the act came */
     bool censored;
     bool stalled; /* chaosd itself stalled inside: not to be judged */
 };
@@ -46,6 +48,7 @@ struct act_figures {
     unsigned occurrence;
     int64_t at;         /* injected; UNKNOWN_NS: never */
     bool acted, skipped, observed, holds, reverted;
+    bool stuck;         /* held, and known not to be undone; not where the history just ends */
     int64_t observed_at, reverted_at;
     const char *why;    /* of a skip or failure, or NULL */
     int64_t detect, first_good, sustained, redundancy; /* offsets from at; UNKNOWN_NS */
@@ -53,6 +56,7 @@ struct act_figures {
     bool censored;
     bool stalled;       /* chaosd itself stalled in a window of this act: not to be judged */
     int64_t at_least;   /* censored: sustained is no less than this; otherwise UNKNOWN_NS */
+    int64_t late;       /* what sustained would be if all that chaosd missed by stalling was bad; UNKNOWN_NS: it missed nothing */
     const char *role_before, *role_after; /* pod names, NULL: no role asked */
     int64_t role_seen_before;  /* act - last answer that showed the victim in the role, ns */
     int64_t role_after_at;     /* offset of the first answer that showed someone in the role */
@@ -80,6 +84,7 @@ struct judgement {
     struct check_result *checks;
     size_t check_count;
     int64_t schedule_t, loads_end_t, end_t;
+    bool ended; /* the history has run/end */
     void *arena; /* private */
 };
 

@@ -15,7 +15,7 @@ static int marks_of_act(struct work *w, struct act_figures *f, int64_t next) {
     f->marks = list;
     for (size_t i = 0; i < w->h->event_count; i++) {
         const struct event *e = &w->h->events[i];
-        int64_t at = strcmp(e->op, "note/mark") == 0 ? json_int_or(e->data, "at", UNKNOWN_NS) : UNKNOWN_NS;
+        int64_t at = strcmp(e->op, "note/mark") == 0 ? time_or(e->data, "at", UNKNOWN_NS) : UNKNOWN_NS;
         if (at == UNKNOWN_NS || at < f->at || at >= next)
             continue;
         size_t k = 0;
@@ -36,8 +36,11 @@ static int marks_of_act(struct work *w, struct act_figures *f, int64_t next) {
 }
 
 int acts_marks(struct work *w, struct error *err) {
-    for (size_t i = 0; i < w->j->act_count; i++)
-        if (w->j->acts[i].acted && marks_of_act(w, &w->j->acts[i], act_next(w->j, i)) < 0)
+    bool any = false;
+    for (size_t i = 0; i < w->h->event_count && !any; i++)
+        any = strcmp(w->h->events[i].op, "note/mark") == 0;
+    for (size_t i = 0; i < w->j->act_count && any; i++)
+        if (w->j->acts[i].acted && marks_of_act(w, &w->j->acts[i], w->acts[i].next) < 0)
             return out_of_memory(err);
     return 0;
 }

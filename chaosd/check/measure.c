@@ -22,7 +22,7 @@ static int add_row(struct work *w, size_t load, int lane, const char *target, si
         return out_of_memory(err);
     *ret = j->lane_count++;
     j->lanes[*ret] = (struct lane_figures){.load = w->loads[load].name, .load_index = (int)load, .lane = lane, .target = target};
-    w->rows[*ret] = (struct row){.from = INT64_MAX, .to = INT64_MIN};
+    w->rows[*ret] = (struct row){.from = INT64_MAX, .to = INT64_MIN, .last_good = UNKNOWN_NS};
     windows_init(&w->rows[*ret].windows, w->loads[load].goods, w->loads[load].over_ns);
     return 0;
 }
@@ -112,11 +112,21 @@ static int row_add(struct work *w, size_t at, size_t ordinal, const struct sampl
     struct row *r = &w->rows[at];
     if (windows_add(&r->windows, ordinal, v->what, s->start_ns, v->end) < 0)
         return -1;
-    f->reasons[s->reason]++;
     if (v->what == REQUEST_UNSENT_STALL) {
         f->stalled_unsent++;
+        r->blind = true;
         return 0;
     }
+    f->reasons[s->reason]++;
+    if (r->blind && v->what == REQUEST_GOOD) {
+        int64_t gap = v->end - (r->last_good != UNKNOWN_NS ? r->last_good : s->start_ns);
+        r->blind_max = gap > r->blind_max ? gap : r->blind_max;
+        r->blind_total += gap;
+        r->blind_count++;
+    }
+    r->blind = false;
+    if (v->what == REQUEST_GOOD)
+        r->last_good = s->start_ns;
     f->planned++;
     f->good += s->outcome == OUTCOME_GOOD;
     f->bad += s->outcome == OUTCOME_BAD;

@@ -8,7 +8,8 @@ static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 /* Attributed to the act, or still open when it came: then both answer for it. */
 static bool concerns(const struct judgement *j, size_t act, const struct window *win, int window_act) {
     int64_t at = j->acts[act].at;
-    return window_act == (int)act || (win->first_end < at && (win->end == UNKNOWN_NS || win->end > at));
+    return window_act == (int)act || (window_act >= 0 && act_same(j, (size_t)window_act, act)) ||
+           act_of_window(j, win->first_start) == (int)act || (win->first_end < at && (win->end == UNKNOWN_NS || win->end > at));
 }
 
 /* End of the earliest bad request of the window that ended after the act. */
@@ -59,6 +60,8 @@ static bool undisturbed(const struct load_work *l, int64_t at, int64_t next) {
         const struct sample *s = l->order[i];
         if (s->start_ns >= next)
             return count >= l->goods;
+        if (s->outcome == OUTCOME_UNSENT_STALL)
+            return false; /* chaosd was blind */
         if (s->outcome != OUTCOME_GOOD)
             continue;
         first_end = count++ ? first_end : s->end_ns;
@@ -78,6 +81,8 @@ static void recover(struct work *w, size_t act) {
         const struct row *r = &w->rows[i];
         if (l->not_judged)
             continue;
+        size_t after = order_find(l->order, l->count, f->at);
+        f->watched |= after < l->count && l->order[after]->start_ns < next;
         seen_through |= undisturbed(l, f->at, next);
         for (size_t k = 0; k < r->windows.count; k++)
             if (concerns(w->j, act, &r->windows.list[k], w->j->lanes[i].downtime[k].act))

@@ -103,7 +103,7 @@ static int64_t losses_until(const struct work *w, size_t act) {
     for (size_t i = 0; i < w->j->act_count; i++) {
         const struct act_figures *f = &w->j->acts[i];
         int64_t begin = w->acts[i].invoked != UNKNOWN_NS ? w->acts[i].invoked : f->at;
-        if (f->acted && f->at > w->j->acts[act].at && begin < next)
+        if (f->acted && !act_same(w->j, i, act) && f->at > w->j->acts[act].at && begin < next)
             next = begin;
     }
     return next;

@@ -67,6 +67,12 @@ static int check_observed(struct work *w, struct error *err) {
                 arena_printf(w->a, "%s #%u on %s was never seen in effect.", f->fault, f->occurrence, *f->target ? f->target : "no pod"),
                 err);
     }
+    for (size_t i = 0; i < w->j->act_count && w->load_count; i++) {
+        const struct act_figures *f = &w->j->acts[i];
+        if (f->acted && !f->noticed && !f->watched)
+            return settle(c, VERDICT_INCONCLUSIVE,
+                          arena_printf(w->a, "No request was sent after %s #%u on %s: nobody could have noticed it.", f->fault, f->occurrence, f->target), err);
+    }
     size_t i;
     json_t *fault;
     json_array_foreach(json_object_get(w->h->header, "faults"), i, fault) {

@@ -29,6 +29,7 @@ static int open_window(struct windows *w, size_t ordinal, int64_t start, int64_t
         .first_start = start,
         .first_end = end,
         .end = WINDOW_UNKNOWN,
+        .late = WINDOW_UNKNOWN,
         .first = ordinal,
     };
     w->open = true;
@@ -36,11 +37,14 @@ static int open_window(struct windows *w, size_t ordinal, int64_t start, int64_t
 }
 
 static void add_good(struct windows *w, int64_t start, int64_t end) {
+    bool missed = w->stall_pending;
     w->last_good_start = start;
     w->stall_pending = false;
     if (!w->open)
         return;
     struct window *cur = &w->list[w->count - 1];
+    if (missed)
+        cur->late = end;
     if (!cur->goods_after++) {
         cur->first_good_end = cur->latest_good_end = end;
     }
@@ -59,6 +63,7 @@ static int add_bad(struct windows *w, size_t ordinal, bool stalled, int64_t star
     }
     struct window *cur = &w->list[w->count - 1];
     cur->goods_after = 0;
+    cur->late = WINDOW_UNKNOWN;
     cur->last_start = start;
     cur->last = ordinal;
     cur->bad++;
@@ -77,7 +82,7 @@ int windows_add(struct windows *w, size_t ordinal, enum request what, int64_t st
         return add_bad(w, ordinal, what == REQUEST_BAD_STALLED, start, end);
     case REQUEST_UNSENT_STALL:
         /* It says nothing of the target. Inside a window, or right before one, it takes the edge's meaning away; within the
-         * goods that close a window it does not. */
+         * goods that close a window it leaves two possible ends. */
         if (w->open && !w->list[w->count - 1].goods_after)
             w->list[w->count - 1].stalled = true;
         else

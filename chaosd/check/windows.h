@@ -16,6 +16,7 @@ struct window {
     int64_t first_start, first_end; /* of the first bad */
     int64_t last_start;            /* of the last bad */
     int64_t end;                   /* end of the closing streak's first good; WINDOW_UNKNOWN: never closed */
+    int64_t late;                  /* what end would be if all that was missed within the closing streak was bad; WINDOW_UNKNOWN */
     int64_t goods_after, first_good_end, latest_good_end; /* the streak after the last bad; 0: none */
     int64_t bad;
     size_t first, last;            /* ordinals of the first and last bad, as fed */

@@ -7,6 +7,7 @@
 #include "cluster/undo.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -179,6 +180,7 @@ static void local_free(struct local *c) {
     for (size_t i = 0; c->nodes && i < c->node_count; i++)
         closep(&c->nodes[i].netns_fd);
     closep(&c->fabric_fd);
+    closep(&c->clients_fd);
     timer_free(c->begin);
     json_decref(c->undo);
     free(c->pods);
@@ -211,7 +213,7 @@ static int new_local(const struct local_config *config, const struct cluster_opt
         return error_set(err, -ENOMEM, "out of memory");
     *ret = c;
     *c = (struct local){.base = {&cluster_local}, .loop = o->loop, .journal = o->journal, .config = config, .vars = o->vars, .event = o->event,
-                        .arg = o->arg, .fabric_fd = -1};
+                        .arg = o->arg, .fabric_fd = -1, .clients_fd = -1};
     snprintf(c->run, sizeof c->run, "%s", o->run);
     if (!*o->run || strlen(o->run) >= sizeof c->run || strspn(o->run, "abcdefghijklmnopqrstuvwxyz0123456789") != strlen(o->run))
         return error_set(err, -EINVAL, "'%s' is no short id of a run", o->run);
@@ -237,6 +239,16 @@ static int new_local(const struct local_config *config, const struct cluster_opt
     return rc < 0 ? rc : timer_new(c->loop, on_begin, c, &c->begin, err);
 }
 
+/* Where what runs beside the pods goes, so that the run's own sweep takes it too. No pod is named so: theirs end in a number. */
+static int make_clients(struct local *c, const char *group, struct error *err) {
+    char path[4096 + 16];
+    snprintf(path, sizeof path, "%s/clients", group);
+    int rc = cgroup_create(path, err);
+    if (rc == 0 && (c->clients_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+        rc = error_errno(err, "%s", path);
+    return rc;
+}
+
 static int build(struct local *c, struct error *err) {
     char path[4096];
     snprintf(path, sizeof path, "%s/pods", c->state); /* all that is written lies below it: one tree to remove */
@@ -246,6 +258,8 @@ static int build(struct local *c, struct error *err) {
     snprintf(path, sizeof path, "%s/%s", c->tree.path, c->run);
     if (rc == 0)
         rc = cgroup_create(path, err);
+    if (rc == 0)
+        rc = make_clients(c, path, err);
     if (rc == 0)
         rc = make_nodes(c, err);
     return rc == 0 ? make_pods(c, err) : rc;
@@ -377,6 +391,7 @@ static int undo_freeze(struct cluster *c, const char *uid, json_t **ret, struct 
 }
 
 static int netns(struct cluster *c) { return self(c)->fabric_fd; }
+static int clients_group(struct cluster *c) { return self(c)->clients_fd; }
 
 /* ---- the end */
 
@@ -436,5 +451,6 @@ const struct cluster_kind cluster_local = {
     .freeze = freeze,
     .undo_freeze = undo_freeze,
     .netns = netns,
+    .clients_group = clients_group,
     .stop = stop,
 };

@@ -42,7 +42,7 @@ struct local {
     void *arg;
     struct cgroup_tree tree;
     struct subnet subnet;
-    int fabric_fd;
+    int fabric_fd, clients_fd;
     struct local_node *nodes;
     size_t node_count;
     struct local_pod **pods; /* by namespace, name */

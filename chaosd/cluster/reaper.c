@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 
 #define READY 'r'
+#define ARM 'a'
 #define DISMISS 'd'
 #define READY_TIMEOUT_MS 5000
 #define DISMISS_TIMEOUT_MS 5000
@@ -112,6 +113,11 @@ json_t *reaper_undo(const struct reaper *r) {
     return json_pack("{s:s, s:I, s:I}", "kind", "reaper", "pid", (json_int_t)r->pid, "start_time", (json_int_t)r->start_time);
 }
 
+int reaper_arm(struct reaper *r, struct error *err) {
+    const char word = ARM;
+    return send(r->line, &word, 1, MSG_NOSIGNAL) == 1 ? 0 : error_errno(err, "arming the reaper");
+}
+
 void reaper_dismiss(struct reaper *r) {
     if (!r)
         return;
@@ -129,7 +135,7 @@ void reaper_dismiss(struct reaper *r) {
 
 enum { ON_LINE, ON_TIME, ON_TERM };
 
-/* What ends the wait: ON_LINE is the dismissal, the others say act. The line's end alone (chaosd died) is no reason yet. */
+/* What ends the wait: ON_LINE is the dismissal, the others say act. Once armed, the line's end alone (chaosd died) is no reason yet. */
 static int wait_for_work(int64_t deadline_boot_ns) {
     sigset_t set;
     sigemptyset(&set);
@@ -148,6 +154,7 @@ static int wait_for_work(int64_t deadline_boot_ns) {
     if (fds[ON_TIME].fd < 0 || fds[ON_TERM].fd < 0 || timerfd_settime(fds[ON_TIME].fd, TFD_TIMER_ABSTIME, &at, NULL) < 0)
         return -1; /* not ready: nothing was promised yet */
     const char word = READY;
+    bool armed = false;
     if (write(0, &word, 1) != 1)
         return -1;
     for (;;) {
@@ -161,6 +168,9 @@ static int wait_for_work(int64_t deadline_boot_ns) {
         if (fds[ON_LINE].revents) {
             if (read(0, &c, 1) == 1 && c == DISMISS)
                 return ON_LINE;
+            armed |= c == ARM;
+            if (c == 0 && !armed)
+                return ON_LINE; /* chaosd died before the act: there is nothing to undo, and no journal knows of us */
             if (c == 0)
                 fds[ON_LINE].fd = -1; /* chaosd is gone: the deadline stays */
         }

@@ -11,6 +11,8 @@
 struct reaper;
 /* Returns once the reaper has said that it stands ready. deadline_boot_ns: CLOCK_BOOTTIME. */
 int reaper_start(const json_t *undo, int64_t deadline_boot_ns, struct reaper **ret, struct error *err);
+/* After its record and the act's are in the journal, before the act: from now on it outlives chaosd. */
+int reaper_arm(struct reaper *r, struct error *err);
 json_t *reaper_undo(const struct reaper *r); /* the undo record that removes the reaper itself */
 /* Told that the work is done: it ends without acting; waits for it (bounded). Frees. NULL-safe. */
 void reaper_dismiss(struct reaper *r);

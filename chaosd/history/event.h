@@ -16,10 +16,10 @@
  *   run/ready       invoke|ok|fail {"why"}                     waiting for every pod to be ready
  *   run/loads-end   info  {}                                   no arrival is planned after this
  *   run/abort       info  {"why"}                              a person or a guard ended it
- *   run/skip        info  {"why"}                              nothing applicable
- *   run/end         info  {}                                   last event of a run that was not killed
+ *   run/end         info  {"samples"}                                last event of a run that was not killed
  *   self/stall      info  {"from","to"}                        the loop did not turn: chaosd itself stalled
  *   self/error      info  {"why"}                              tool trouble (disk full): the run is inconclusive
+ *   self/left       info  {"why"}                              something could not be undone: `chaosd revert` has it
  *   cluster/pod     info  kind: created|started|exited|ready|unready|frozen|thawed|backoff|failed|removed; target: pod name;
  *                         {"uid","workload","pid","start_time","node","ip","restarts","code","signal","why"} as far as known
  *   fault/act       invoke|ok|fail, kind: the fault's kind, target: victim's pod name ("" when none);

@@ -23,6 +23,7 @@ struct out {
 };
 
 struct recorder {
+    int64_t sample_count;
     const struct clock *clock;
     int64_t start, next_seq;
     struct out events, samples;
@@ -30,6 +31,8 @@ struct recorder {
     struct error trouble;
     void (*listen)(const json_t *event, void *arg);
     void *listen_arg;
+    void (*sampled)(const struct sample *s, void *arg);
+    void *sampled_arg;
 };
 
 static int fail(struct recorder *r, int rc, const char *what) {
@@ -226,7 +229,14 @@ int64_t recorder_event_at(struct recorder *r, int64_t t, const char *actor, cons
     return seq;
 }
 
-void recorder_sample(struct recorder *r, const struct sample *s) { out_add(r, &r->samples, s, sizeof *s); }
+void recorder_sample(struct recorder *r, const struct sample *s) {
+    out_add(r, &r->samples, s, sizeof *s);
+    r->sample_count++;
+    if (r->sampled)
+        r->sampled(s, r->sampled_arg);
+}
+
+int64_t recorder_samples(const struct recorder *r) { return r->sample_count; }
 
 int recorder_error(const struct recorder *r, struct error *err) { return r->rc ? error_set(err, r->rc, "%s", r->trouble.text) : 0; }
 
@@ -261,6 +271,11 @@ int recorder_sync(struct recorder *r, struct error *err) {
 void recorder_listen(struct recorder *r, void (*fn)(const json_t *event, void *arg), void *arg) {
     r->listen = fn;
     r->listen_arg = arg;
+}
+
+void recorder_listen_samples(struct recorder *r, void (*fn)(const struct sample *s, void *arg), void *arg) {
+    r->sampled = fn;
+    r->sampled_arg = arg;
 }
 
 int recorder_close(struct recorder *r, struct error *err) {

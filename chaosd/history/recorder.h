@@ -21,4 +21,7 @@ int recorder_sync(struct recorder *r, struct error *err);        /* to the disk 
 int recorder_error(const struct recorder *r, struct error *err); /* 0, or the first failure */
 /* Called for every event as it is written, for progress lines and live views. data is borrowed. */
 void recorder_listen(struct recorder *r, void (*fn)(const json_t *event, void *arg), void *arg);
+/* Called for every sample as it is recorded, at the load's full rate: it must be cheap. */
+void recorder_listen_samples(struct recorder *r, void (*fn)(const struct sample *s, void *arg), void *arg);
+int64_t recorder_samples(const struct recorder *r);              /* recorded so far */
 int recorder_close(struct recorder *r, struct error *err);       /* NULL-safe, frees in any case */

@@ -256,6 +256,11 @@ static int clone_child(struct launch *l, pid_t *ret_pid, int *ret_pidfd, struct 
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, &before);
     long pid = syscall(SYS_clone3, &args, sizeof args);
+    if (pid < 0 && errno == EBADF && s->cgroup_fd >= 0) { /* a folder of version 1: the child goes in by itself */
+        l->enter = true;
+        args.flags &= ~CLONE_INTO_CGROUP;
+        pid = syscall(SYS_clone3, &args, sizeof args);
+    }
     if (pid < 0 && errno == ENOSYS)
         pid = clone_older(l, s->clone_flags, &pidfd);
     if (pid == 0)

@@ -22,7 +22,7 @@ struct child_spec {
     int stdin_fd, stdout_fd, stderr_fd; /* -1: /dev/null */
     uint64_t clone_flags; /* CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS ... */
     int netns_fd;         /* joined before exec; -1: none */
-    int cgroup_fd;        /* cgroup v2 folder for CLONE_INTO_CGROUP; -1: none */
+    int cgroup_fd;        /* control group folder, version 1 or 2, that it starts in; -1: none */
     /* Runs in the child before exec, after the network namespace is joined: mounts, hostname, cgroup v1.
      * Failure is carried to the parent as child_spawn's error. NULL: none. */
     int (*setup)(void *arg, struct error *err);

@@ -93,7 +93,8 @@ static int spawn(struct exec_op *o, char **argv, struct error *err) {
     if (rc < 0)
         return rc;
     const struct child_spec spec = {
-        .argv = argv, .envp = environ, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .netns_fd = o->ctx.netns_fd, .cgroup_fd = -1,
+        .argv = argv, .envp = environ, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .netns_fd = o->ctx.netns_fd,
+        .cgroup_fd = o->ctx.cgroup_fd,
         .exited = on_exited, .arg = o,
     };
     o->asked_ns = loop_now();

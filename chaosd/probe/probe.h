@@ -10,6 +10,7 @@ struct probe_context {
     struct loop *loop;
     struct http *http;
     int netns_fd;
+    int cgroup_fd; /* of programs; -1: none */
     int64_t timeout_ns;
     const struct template_vars *vars; /* read only inside probe_start */
     /* why: NULL when the answer is right; captured: object of strings, borrowed. asked/seen: CLOCK_MONOTONIC ns. */

@@ -37,30 +37,63 @@ static void attribute(struct buf *b, const char *name, const char *value) {
     buf_str(b, "\"");
 }
 
-/* JUnit's word for a verdict: a failure is the system's, an error is that nobody knows. */
-static const struct { const char *element; bool message_type; } elements[] = {
-    [VERDICT_PASS] = {NULL, false},          [VERDICT_FAIL] = {"failure", true}, [VERDICT_INCONCLUSIVE] = {"error", true},
-    [VERDICT_SKIPPED] = {"skipped", false}, [VERDICT_ABORTED] = {"error", true},
+/* JUnit's words: a failure is the system's, an error is the tool's. Nobody knows, or nothing applied: skipped, so that no build is blamed
+ * on the system's account. The exit code still tells a pass from them. */
+static const char *const elements[] = {
+    [VERDICT_FAIL] = "failure", [VERDICT_INCONCLUSIVE] = "skipped", [VERDICT_SKIPPED] = "skipped", [VERDICT_ABORTED] = "skipped",
 };
 
-static void testcase(struct buf *b, const struct check_result *c, const char *scenario) {
-    const char *element = elements[c->verdict].element;
+/* Trouble of chaosd's own, or a history without an end: nobody ended the run on purpose, so its check is the tool's error. */
+static bool tool_trouble(const struct judgement *j) {
+    bool ended = false;
+    for (size_t i = 0; i < j->history->event_count; i++) {
+        const char *op = j->history->events[i].op;
+        if (!strcmp(op, "self/error"))
+            return true;
+        ended |= !strcmp(op, "run/end") || !strcmp(op, "run/abort") || !strcmp(op, "run/skip");
+    }
+    return !ended;
+}
+
+static const char *element_of(const struct judgement *j, const struct check_result *c) {
+    if (c->verdict == VERDICT_INCONCLUSIVE && !strcmp(c->name, "complete") && tool_trouble(j))
+        return "error";
+    return elements[c->verdict];
+}
+
+static size_t count(const struct judgement *j, const char *element) {
+    size_t n = 0;
+    for (size_t i = 0; i < j->check_count; i++) {
+        const char *e = element_of(j, &j->checks[i]);
+        n += e && !strcmp(e, element);
+    }
+    return n;
+}
+
+/* The reason stands in the attribute (Jenkins and GitHub's reporters show it) and as the element's text (GitLab shows only that). */
+static void testcase(struct buf *b, const struct judgement *j, const struct check_result *c, const char *scenario, double seconds) {
+    const char *element = element_of(j, c);
     buf_str(b, "  <testcase classname=\"chaosd.");
     xml(b, scenario);
     buf_str(b, "\"");
     attribute(b, "name", c->name);
-    buf_str(b, " time=\"0.000\"");
+    buf_printf(b, " time=\"%.3f\">\n    <%s", seconds, element ? element : "system-out");
     if (element) {
-        buf_printf(b, ">\n    <%s", element);
         attribute(b, "message", c->why);
-        if (elements[c->verdict].message_type)
+        if (strcmp(element, "skipped") != 0)
             attribute(b, "type", verdict_names[c->verdict]);
-        buf_str(b, "/>\n  </testcase>\n");
-    } else {
-        buf_str(b, ">\n    <system-out>");
-        xml(b, c->why);
-        buf_str(b, "</system-out>\n  </testcase>\n");
     }
+    buf_str(b, ">");
+    if (element && strcmp(element, "skipped") == 0)
+        buf_printf(b, "%s: ", verdict_names[c->verdict]);
+    xml(b, c->why);
+    buf_printf(b, "</%s>\n  </testcase>\n", element ? element : "system-out");
+}
+
+/* Sums, for the suite and, as some reporters read only those, for the whole file. */
+static void totals(struct buf *b, const struct judgement *j, double seconds) {
+    buf_printf(b, " tests=\"%zu\" failures=\"%zu\" errors=\"%zu\" skipped=\"%zu\" time=\"%.3f\"", j->check_count, count(j, "failure"),
+               count(j, "error"), count(j, "skipped"), seconds);
 }
 
 static void property(struct buf *b, const char *name, const json_t *value) {
@@ -74,13 +107,6 @@ static void property(struct buf *b, const char *name, const json_t *value) {
     buf_str(b, "/>\n");
 }
 
-static size_t count(const struct judgement *j, enum verdict v) {
-    size_t n = 0;
-    for (size_t i = 0; i < j->check_count; i++)
-        n += j->checks[i].verdict == v;
-    return n;
-}
-
 static int render(const struct judgement *j, struct buf *out, struct error *err) {
     const json_t *h = j->history->header;
     const char *scenario = json_str_or(h, "scenario", "unnamed");
@@ -90,18 +116,20 @@ static int render(const struct judgement *j, struct buf *out, struct error *err)
     struct tm tm;
     if (!gmtime_r(&wall, &tm) || !strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &tm))
         strcpy(stamp, "1970-01-01T00:00:00");
-    buf_str(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite");
+    buf_str(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"chaosd\"");
+    totals(out, j, seconds);
+    buf_str(out, ">\n<testsuite");
     attribute(out, "name", scenario);
-    buf_printf(out, " tests=\"%zu\" failures=\"%zu\" errors=\"%zu\" skipped=\"%zu\" time=\"%.3f\" timestamp=\"%s\">\n", j->check_count,
-               count(j, VERDICT_FAIL), count(j, VERDICT_INCONCLUSIVE) + count(j, VERDICT_ABORTED), count(j, VERDICT_SKIPPED), seconds,
-               stamp);
+    totals(out, j, seconds);
+    buf_printf(out, " timestamp=\"%s\">\n", stamp);
     buf_str(out, "  <properties>\n");
     property(out, "run", json_object_get(h, "run"));
     property(out, "seed", json_object_get(h, "seed"));
     property(out, "version", json_object_get(h, "version"));
     buf_printf(out, "    <property name=\"verdict\" value=\"%s\"/>\n  </properties>\n", verdict_names[j->verdict]);
+    /* Pages add up the times of the cases: the first check stands for the whole run, the others cost nothing. */
     for (size_t i = 0; i < j->check_count; i++)
-        testcase(out, &j->checks[i], scenario);
+        testcase(out, j, &j->checks[i], scenario, i == 0 ? seconds : 0);
     buf_str(out, "  <system-out>");
     xml(out, j->why);
     buf_str(out, "</system-out>\n</testsuite>\n</testsuites>\n");

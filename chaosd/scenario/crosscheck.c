@@ -155,23 +155,30 @@ static int check_at(const struct scenario *s, const struct fault_spec *f, const 
             return BAD(s, at, err, "%s is not before the end: the duration is %s", show(f->at.ns[i]), show(s->duration_ns));
         if (f->for_ns > s->duration_ns - f->at.ns[i])
             return BAD(s, at, err, "at %s for %s ends after the duration of %s", show(f->at.ns[i]), show(f->for_ns), show(s->duration_ns));
+        if (f->for_ns + s->settle_ns > s->duration_ns - f->at.ns[i])
+            return BAD(s, at, err, "after %s%s%s less than settle (%s) is left of the duration of %s to see the recovery: raise duration, or lower settle",
+                       show(f->at.ns[i]), f->for_ns ? " and " : "", f->for_ns ? show(f->for_ns) : "", show(s->settle_ns), show(s->duration_ns));
+        for (size_t k = 0; k < i; k++)
+            if (f->at.ns[k] == f->at.ns[i])
+                return BAD(s, at, err, "%s stands there twice: use mode and value to take several pods at once", show(f->at.ns[i]));
     }
     return 0;
 }
 
 static int check_every(const struct scenario *s, const struct fault_spec *f, const char *path, struct error *err) {
     char at[96];
+    /* What is counted is promised, so it must fit however the gaps are drawn. */
     int64_t room = s->duration_ns - f->for_ns - s->settle_ns, acts = f->count ? f->count : 1;
-    if (room >= 0 && f->every.from_ns <= room / acts)
+    int64_t from = f->count ? f->every.to_ns : f->every.from_ns, need;
+    if (room >= 0 && from <= room / acts)
         return 0;
-    int64_t from = f->every.from_ns, need;
     snprintf(at, sizeof at, "%s/%s", path, f->count ? "count" : "every");
     if (__builtin_mul_overflow(acts, from, &need) || __builtin_add_overflow(need, f->for_ns, &need) ||
         __builtin_add_overflow(need, s->settle_ns, &need))
         return BAD(s, at, err, "the acts do not fit into the duration of %s", show(s->duration_ns));
     bool one = acts == 1;
     cleanup_buf struct buf why = {0};
-    buf_printf(&why, "%lld act%s even at the shortest gap of %s", (long long)acts, one ? "" : "s", show(from));
+    buf_printf(&why, "%lld act%s at the %s gap of %s", (long long)acts, one ? "" : "s", f->count ? "longest" : "shortest", show(from));
     buf_printf(&why, ", held %s, with %s to settle, take%s %s", f->for_ns ? show(f->for_ns) : "0s", show(s->settle_ns), one ? "s" : "",
                show(need));
     return BAD(s, at, err, "%s: longer than the duration of %s", buf_ok(&why) ? why.data : "the acts take too long", show(s->duration_ns));

@@ -117,7 +117,7 @@ static const struct field scenario_fields[] = {
     {.name = "guards", .type = F_OBJECT, .offset = AT(s.guards), .shape = &guards_shape, .doc = "What chaosd refuses to do."},
     {.name = "duration", .type = F_DURATION, .offset = AT(s.duration_ns), .required = true, .min = 1000000, .max = 315360000000000000,
      .doc = "How long the schedule lasts, once every pod is ready."},
-    {.name = "readyTimeout", .type = F_DURATION, .offset = AT(s.ready_timeout_ns), .def = "60s",
+    {.name = "readyTimeout", .type = F_DURATION, .offset = AT(s.ready_timeout_ns), .def = "60s", .min = 1000000, .max = 86400000000000,
      .doc = "How long to wait for every pod to be ready."},
     {.name = "settle", .type = F_DURATION, .offset = AT(s.settle_ns), .def = "5s",
      .doc = "Time kept free after the end of an act, within the duration, so that its recovery is seen."},

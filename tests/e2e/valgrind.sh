@@ -34,4 +34,5 @@ rc=$?
 if [ $rc -eq 99 ] || grep -q '^==' "$dir/valgrind.log"; then
   echo "not ok valgrind"; sed 's/^/# /' "$dir/valgrind.log" | head -60; exit 1
 fi
+grep -c '"reverted": true' "$dir/run/summary.json" >/dev/null && [ "$(grep -c '"observed": true' "$dir/run/summary.json")" = 2 ] || rc=70
 case $rc in 0|1|2) echo "ok valgrind: a short drill leaks nothing" ;; *) echo "not ok valgrind: exit $rc"; sed 's/^/# /' "$dir/out"; exit 1 ;; esac

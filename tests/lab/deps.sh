@@ -5,7 +5,7 @@
 set -euo pipefail
 build="gcc make pkg-config libc6-dev libev-dev libcurl4-openssl-dev libjansson-dev libnl-3-dev libnl-route-3-dev libyaml-dev"
 demo="$build etcd-server"
-check="$demo libcmocka-dev valgrind python3 iproute2 procps"
+check="$demo clang libcmocka-dev valgrind python3 iproute2 procps"
 case "${1:-check}" in
 build) want=$build ;; demo) want=$demo ;; check) want=$check ;;
 *) echo "usage: deps.sh build|demo|check" >&2; exit 64 ;;

@@ -115,6 +115,31 @@ static void test_thaws_at_the_deadline(void **state) {
 }
 
 /* A chaosd that starts a reaper and dies: the pod is thawed at the deadline all the same. */
+/* chaosd dies between the reaper's start and the act: nothing is undone, and nobody is left that no journal knows. */
+static void test_unarmed_goes_with_its_parent(void **state) {
+    (void)state;
+    cleanup_json json_t *undo = json_pack("{s:s,s:s,s:s}", "kind", "thaw", "cgroup", "/sys/fs/cgroup/chaosd/none/none", "pod", "none");
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t chaosd = fork();
+    if (chaosd == 0) {
+        struct reaper *r;
+        if (reaper_start(undo, clock_boot_ns() + 600 * NS_PER_S, &r, NULL) < 0)
+            _exit(1);
+        pid_t reaper = pid_of(r);
+        _exit(write(ends[1], &reaper, sizeof reaper) != sizeof reaper); /* the line closes */
+    }
+    pid_t reaper = 0;
+    int status;
+    assert_int_equal(read(ends[0], &reaper, sizeof reaper), sizeof reaper);
+    close(ends[0]);
+    close(ends[1]);
+    assert_int_equal(waitpid(chaosd, &status, 0), chaosd);
+    for (int64_t until = loop_now() + 5 * NS_PER_S; alive(reaper) && loop_now() < until;)
+        usleep(1000);
+    assert_false(alive(reaper));
+}
+
 static void test_outlives_its_parent(void **state) {
     (void)state;
     NEED_ROOT();
@@ -127,7 +152,7 @@ static void test_outlives_its_parent(void **state) {
     pid_t chaosd = fork();
     if (chaosd == 0) {
         struct reaper *r;
-        if (reaper_start(undo, deadline, &r, NULL) < 0)
+        if (reaper_start(undo, deadline, &r, NULL) < 0 || reaper_arm(r, NULL) < 0)
             _exit(1);
         pid_t reaper = pid_of(r);
         if (write(ends[1], &reaper, sizeof reaper) != sizeof reaper)
@@ -195,7 +220,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_teardown(f, bench_clean)
         T(test_dismissed), T(test_holds_nothing_of_ours), T(test_start_fails_clearly), T(test_bad_arguments), T(test_thaws_at_the_deadline),
-        T(test_outlives_its_parent), T(test_term_acts_at_once), T(test_revert_ends_it),
+        T(test_unarmed_goes_with_its_parent), T(test_outlives_its_parent), T(test_term_acts_at_once), T(test_revert_ends_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

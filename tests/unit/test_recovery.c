@@ -267,9 +267,38 @@ static void test_unjudged_load(void **state) {
     fixture_free(&f);
 }
 
+/* Acts at 1000 and 3000. Marks by their own stamps: of "lost" the first after the act counts (1200, not 1300), what stands
+ * before the act (900) is nobody's, and one after the next act is that act's. Noted out of order, told by time. */
+static void test_marks(void **state) {
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, HEADER);
+    fixture_requests(&f, 0, 6000, 10, OUTCOME_GOOD);
+    act(&f, 1000, 1, "kill", "etcd-0", "");
+    act(&f, 3000, 2, "kill", "etcd-1", "");
+    static const struct { const char *name, *pod, *data; } marks[] = {
+        {"won", "etcd-2", "{\"at\":1400000000}"}, {"lost", "etcd-1", "{\"at\":1300000000}"}, {"lost", "etcd-2", "{\"at\":1200000000}"},
+        {"lost", "etcd-1", "{\"at\":900000000}"}, {"won", "etcd-0", "{\"at\":3000000000}"},  {"won", "etcd-0", "{}"},
+    };
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+        fixture_event(&f, 6000, "note/mark", "info", marks[i].name, marks[i].pod, marks[i].data);
+    struct judgement *j = judged(&f);
+    const struct act_figures *a = &j->acts[0], *b = &j->acts[1];
+    assert_int_equal(a->mark_count, 2);
+    assert_string_equal(a->marks[0].name, "lost");
+    assert_string_equal(a->marks[0].pod, "etcd-2");
+    assert_int_equal(a->marks[0].at, 200000000);
+    assert_string_equal(a->marks[1].name, "won");
+    assert_int_equal(a->marks[1].at, 400000000);
+    assert_int_equal(b->mark_count, 1);
+    assert_int_equal(b->marks[0].at, 0);
+    judgement_free(j);
+    fixture_free(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),      cmocka_unit_test(test_in_flight),       cmocka_unit_test(test_not_noticed),
+        cmocka_unit_test(test_marks), cmocka_unit_test(test_plain),      cmocka_unit_test(test_in_flight),       cmocka_unit_test(test_not_noticed),
         cmocka_unit_test(test_censored),   cmocka_unit_test(test_two_in_a_window), cmocka_unit_test(test_attribution),
         cmocka_unit_test(test_redundancy), cmocka_unit_test(test_roles),           cmocka_unit_test(test_unjudged_load),
     };

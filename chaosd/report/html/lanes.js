@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Swimlanes: who was hit, who was up, who led, when users could not be served. Plain SVG, drawn anew for each range. */
+const ROW = 22, BAR = 14;
+
+const WORDS = { starting: "starting", ready: "ready", unready: "not ready", down: "down", frozen: "frozen", gone: "gone" };
+
+/* Spans of one value from the changes' times; the last reaches to the end. */
+const spansOf = (changes) => changes.map((c, i) => ({ from: c[0], to: i + 1 < changes.length ? changes[i + 1][0] : view.full[1], value: c[1], more: c[2] }));
+
+function faultRows() {
+  return data.faults.map((f) => ({
+    name: f.name, title: `${f.name} (${f.kind})`, left_out: f.left_out,
+    draw: (put) => {
+      for (const t of f.planned) put.diamond(t, "s-planned", `${f.name}: planned at ${moment(t, 1)}`);
+      for (const [act, at, until, state, target] of f.acts) put.act(at, until, `${f.name} #${act + 1} on ${target || "no pod"} at ${moment(at, 1)}` + (state === "seen" ? "" : `, ${STATES[state] || state}`));
+    },
+  }));
+}
+const STATES = { held: "not reverted", unseen: "never seen in effect" };
+
+function roleRows() {
+  return data.roles.map((r) => ({
+    name: r.name, title: `Who is ${r.name}`, left_out: r.left_out,
+    draw: (put) => {
+      for (const s of spansOf(r.changes)) {
+        const more = s.more ? ", " + Object.entries(s.more).map(([k, v]) => `${k} ${v}`).join(", ") : "";
+        if (s.value) put.span(s.from, s.to, "s-role", `${r.name}: ${s.value}${more}, ${moment(s.from, 1)} to ${moment(s.to, 1)}`, s.value);
+      }
+    },
+  }));
+}
+
+function podRows() {
+  return data.pods.map((p) => ({
+    name: p.name, title: `${p.name}${p.node ? " on " + p.node : ""}, restarts: ${p.restarts}`, note: p.restarts ? `↻ ${p.restarts}` : "", left_out: p.left_out,
+    draw: (put) => {
+      for (const s of spansOf(p.spans)) if (s.value !== "gone") put.span(s.from, s.to, "s-" + s.value, `${p.name}: ${WORDS[s.value]}, ${moment(s.from, 1)} to ${moment(s.to, 1)}`);
+      for (const [t, name] of p.marks) put.mark(t, `${p.name} logged “${name}” at ${moment(t, 1)}`);
+    },
+  }));
+}
+
+function downtimeRows(targets) {
+  return data.downtime.filter((d) => Boolean(d.target) === targets).map((d) => ({
+    name: d.target ? "at " + d.target : d.load, title: `Downtime of ${d.load}${d.target ? " at " + d.target : ""}`, left_out: d.left_out,
+    draw: (put) => {
+      for (const [outer, start, end, min, point, max, bad, , stalled] of d.windows) {
+        const to = known(end) ? end : view.full[1];
+        const text = `${d.target || d.load}: down ${bracket(min, point, max)}, ${count(bad)} bad, from ${moment(start, 1)}` + (known(end) ? "" : ", never closed") + (stalled ? ", chaosd itself stalled" : "");
+        put.span(outer, to, "s-bracket", text);
+        put.span(start, to, "s-window", text);
+      }
+    },
+  }));
+}
+
+const stallRow = () => ({
+  name: "chaosd", title: "Stalls of chaosd itself", empty: data.stalls.length ? "" : "never stalled", left_out: data.stall_count - data.stalls.length,
+  draw: (put) => { for (const [from, to] of data.stalls) put.span(from, to, "s-stall", `chaosd itself stalled for ${ms(to - from)} at ${moment(from, 1)}`); },
+});
+
+function laneGroups() {
+  const groups = [
+    ["Faults", faultRows()], ["Roles", roleRows()], ["Pods", podRows(), data.pods_left_out],
+    ["Downtime", downtimeRows(false).concat(downtimeRows(true)), data.downtime_left_out], ["Observer", [stallRow()]],
+  ];
+  return groups.filter((g) => g[1].length);
+}
+
+/* Draws into one row; what is narrower than a pixel and lies on what was drawn last is left out. */
+function painter(group, y) {
+  const last = {}, mid = y + ROW / 2, inView = (a, b) => known(a) && b >= view.from && a <= view.to;
+  const add = (node, text) => group.append(fill(node, null, [svg("title", null, text)]));
+  const spread = (from, to) => [Math.max(view.x(from), view.area.x), Math.min(view.x(to), view.area.x + view.area.w)];
+  return {
+    span: (from, to, cls, text, label) => {
+      if (!inView(from, to)) return;
+      const [a, b] = spread(from, to), w = Math.max(b - a, 1.5);
+      if (w < 2 && last[cls] >= a - 0.7) return;
+      last[cls] = a;
+      add(svg("rect", { x: a.toFixed(1), y: mid - BAR / 2, width: w.toFixed(1), height: BAR, rx: Math.min(3, w / 2), class: cls }), text);
+      if (label && w > 7 * label.length + 8) group.append(svg("text", { x: (a + 5).toFixed(1), y: mid + 4, class: "span-text" }, label));
+    },
+    diamond: (t, cls, text) => {
+      if (!inView(t, t) || last.diamond >= view.x(t) - 0.7) return;
+      const x = (last.diamond = view.x(t));
+      add(svg("path", { d: `M${x - 5} ${mid}l5 -5l5 5l-5 5z`, class: cls }), text);
+    },
+    act: (from, to, text) => {
+      if (!inView(from, to)) return;
+      const [a, b] = spread(from, to);
+      if (last.act >= a - 0.7 && b - a < 2) return;
+      last.act = a;
+      if (b - a > 4) add(svg("rect", { x: a.toFixed(1), y: mid - BAR / 2, width: (b - a).toFixed(1), height: BAR, rx: 3, class: "s-fault" }), text);
+      else add(svg("path", { d: `M${a - 5} ${mid - 6}h10l-5 12z`, class: "s-fault" }), text);
+    },
+    mark: (t, text) => {
+      if (!inView(t, t) || last.mark >= view.x(t) - 0.7) return;
+      const x = (last.mark = view.x(t));
+      add(svg("path", { d: `M${x} ${mid - 3}l3.2 3l-3.2 3l-3.2 -3z`, class: "s-mark" }), text);
+    },
+  };
+}
+
+function shorten(text, width) {
+  const most = Math.max(3, Math.floor(width / 6.6));
+  text = clean(text);
+  return text.length > most ? text.slice(0, most - 1) + "…" : text;
+}
+
+function drawRow(root, row, y, width) {
+  const group = svg("g"), names = view.area.x - 12, note = row.note ? row.note.length * 7 + 6 : 0;
+  group.append(svg("line", { x1: 0, x2: width, y1: y + ROW, y2: y + ROW, class: "lane-line" }));
+  group.append(svg("text", { x: 8, y: y + ROW / 2 + 4, class: "lane-name" }, shorten(row.name, names - 8 - note), svg("title", null, row.title)));
+  if (row.note) group.append(svg("text", { x: view.area.x - 8, y: y + ROW / 2 + 4, class: "axis-text", "text-anchor": "end" }, row.note));
+  row.draw(painter(group, y));
+  const remark = row.left_out > 0 ? `${count(row.left_out)} more not shown` : row.empty;
+  if (remark) group.append(svg("text", { x: view.area.x + view.area.w - 4, y: y + ROW / 2 + 4, class: "none", "text-anchor": "end" }, remark));
+  root.append(group);
+}
+
+function drawAxis(root, height) {
+  const { step, list } = ticks(view.from, view.to, tickCount());
+  for (const t of list) {
+    const x = view.x(t).toFixed(1), edge = view.x(t) > view.area.x + view.area.w - 24;
+    root.append(svg("line", { x1: x, x2: x, y1: 20, y2: height, class: "grid-line" }));
+    root.append(svg("text", { x, y: 14, class: "axis-text", "text-anchor": edge ? "end" : "middle" }, moment(t, step)));
+  }
+}
+
+/* Each act as a line through everything below its marker. */
+function drawActs(root, height) {
+  let last = -9;
+  for (const f of data.faults) for (const [, at] of f.acts) {
+    const x = view.x(at);
+    if (at < view.from || at > view.to || Math.abs(x - last) < 3) continue;
+    last = x;
+    root.append(svg("line", { x1: x.toFixed(1), x2: x.toFixed(1), y1: 24, y2: height, class: "s-act-line" }));
+  }
+}
+
+function drawLanes() {
+  const box = byId("lanes"), width = box.clientWidth, groups = laneGroups();
+  const height = 24 + groups.reduce((h, g) => h + 20 + ROW * (g[1].length + (g[2] > 0 ? 1 : 0)), 0);
+  const root = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": laneSummary() });
+  drawAxis(root, height);
+  let y = 22;
+  for (const [name, rows, left] of groups) {
+    root.append(svg("text", { x: 0, y: y + 14, class: "lane-group" }, name));
+    y += 20;
+    for (const row of rows) { drawRow(root, row, y, width); y += ROW; }
+    if (left > 0) { root.append(svg("text", { x: 8, y: y + 15, class: "none" }, `and ${count(left)} more`)); y += ROW; }
+  }
+  drawActs(root, height);
+  const scroll = box.scrollTop;
+  box.replaceChildren(root);
+  box.scrollTop = scroll;
+}
+
+function laneSummary() {
+  const windows = data.downtime.filter((d) => !d.target).reduce((n, d) => n + d.windows.length, 0);
+  return `Swimlanes: ${data.faults.length} faults, ${data.pods.length} pods, ${windows} downtime windows, ${data.stall_count} stalls of chaosd. The cards and tables below say the same in words.`;
+}
+
+const LANE_LEGEND = [
+  ["fault", "fault (◇ planned, ▼ carried out)"], ["ready", "ready"], ["starting", "starting"], ["unready", "not ready"], ["down", "down"], ["frozen", "frozen"],
+  ["role", "holds the role"], ["window", "users saw failures"], ["bracket", "may have been down"],
+];

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One card a fault: who was hit and why that one, what its users noticed, what the pods' logs say. */
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "report/html_model.h"
+
+#include <string.h>
+
+enum { CARDS_MOST = 200, CANDIDATES_MOST = 50, EVIDENCE_BYTES = 1 << 20, WINDOWS_MOST = 8 };
+
+/* What a reader must not miss, the higher the worse. */
+static int64_t gravity(const struct act_figures *f) {
+    if (f->acted && f->holds && !f->reverted)
+        return INT64_MAX;
+    if (f->acted && !f->observed)
+        return INT64_MAX - 1;
+    if (f->acted && f->censored)
+        return INT64_MAX - 2;
+    return f->acted ? (f->sustained != UNKNOWN_NS ? f->sustained : 0) : -1;
+}
+
+struct ranked { int64_t gravity; size_t act; };
+
+static int by_gravity(const void *a, const void *b) {
+    const struct ranked *x = a, *y = b;
+    return x->gravity != y->gravity ? (x->gravity < y->gravity) - (x->gravity > y->gravity) : (x->act > y->act) - (x->act < y->act);
+}
+
+static int by_index(const void *a, const void *b) {
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    return (x > y) - (x < y);
+}
+
+void page_choose_cards(struct page *p) {
+    size_t n = p->j->act_count, most = n < CARDS_MOST ? n : CARDS_MOST;
+    cleanup_free struct ranked *list = calloc(n + 1, sizeof *list);
+    p->cards = arena_alloc(p->a, (most + 1) * sizeof *p->cards);
+    if (!list || !p->cards) {
+        p->failed = true;
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        list[i] = (struct ranked){gravity(&p->j->acts[i]), i};
+    qsort(list, n, sizeof *list, by_gravity);
+    for (size_t i = 0; i < most; i++)
+        p->cards[i] = list[i].act;
+    qsort(p->cards, most, sizeof *p->cards, by_index);
+    p->card_count = most;
+}
+
+/* The event that says how each card's victim was found: its invocation, or the skip. By card; NULL where there is none. */
+static const struct event **selections(struct page *p) {
+    const struct history *h = p->j->history;
+    const struct event **list = arena_alloc(p->a, (p->card_count + 1) * sizeof *list);
+    cleanup_json json_t *card_of = json_object();
+    char key[32];
+    if (!list || !card_of)
+        return NULL;
+    for (size_t i = 0; i < p->card_count; i++) {
+        snprintf(key, sizeof key, "%" JSON_INTEGER_FORMAT, (json_int_t)p->j->acts[p->cards[i]].id);
+        json_object_set_new(card_of, key, json_integer((json_int_t)i));
+    }
+    for (size_t i = 0; i < h->event_count; i++) {
+        const struct event *e = &h->events[i];
+        if (strcmp(e->op, "fault/act") || !json_is_integer(json_object_get(e->data, "id")))
+            continue;
+        snprintf(key, sizeof key, "%" JSON_INTEGER_FORMAT, json_integer_value(json_object_get(e->data, "id")));
+        int64_t at = json_int_or(card_of, key, -1);
+        if (at >= 0 && (!list[at] || !strcmp(e->phase, "invoke") || !json_object_get(list[at]->data, "draw")))
+            list[at] = e;
+    }
+    return list;
+}
+
+static void put_selection(struct page *p, const struct event *e) {
+    struct jw *w = &p->w;
+    size_t i, n = json_array_size(json_object_get(e->data, "candidates"));
+    json_t *name;
+    jw_begin(jw_key(w, "candidates"), '[');
+    json_array_foreach(json_object_get(e->data, "candidates"), i, name)
+        if (i < CANDIDATES_MOST && json_is_string(name))
+            jw_text(w, json_string_value(name));
+    jw_end(w, ']');
+    jw_int(jw_key(w, "candidate_count"), (int64_t)n);
+    jw_text(jw_key(w, "draw"), json_str_or(e->data, "draw", NULL));
+    jw_text(jw_key(w, "role"), json_str_or(e->data, "role", NULL));
+    jw_text(jw_key(w, "guard"), json_str_or(e->data, "guard", NULL));
+    jw_key(w, "planned");
+    page_time(p, json_int_or(e->data, "planned_ns", UNKNOWN_NS));
+    jw_ms(jw_key(w, "for"), json_int_or(e->data, "for_ns", UNKNOWN_NS));
+    jw_json(jw_key(w, "pid"), json_object_get(e->data, "pid"));
+}
+
+static void put_role(struct page *p, const struct act_figures *f) {
+    struct jw *w = &p->w;
+    jw_text(jw_key(w, "role_before"), f->role_before);
+    jw_text(jw_key(w, "role_after"), f->role_after);
+    jw_ms(jw_key(w, "role_after_at"), f->role_after_at);
+    jw_json(jw_key(w, "data_before"), f->role_before_data);
+    jw_json(jw_key(w, "data_after"), f->role_after_data);
+    jw_begin(jw_key(w, "marks"), '[');
+    for (size_t i = 0; i < f->mark_count; i++) {
+        jw_begin(w, '[');
+        jw_ms(w, f->marks[i].at);
+        jw_text(w, f->marks[i].name);
+        jw_text(w, f->marks[i].pod);
+        jw_end(w, ']');
+    }
+    jw_end(w, ']');
+}
+
+/* The windows that each load attributes to this act. */
+static void put_windows(struct page *p, size_t act) {
+    struct jw *w = &p->w;
+    size_t n = 0;
+    jw_begin(jw_key(w, "windows"), '[');
+    for (size_t i = 0; i < p->j->lane_count; i++) {
+        const struct lane_figures *f = &p->j->lanes[i];
+        for (size_t k = 0; k < f->downtime_count && f->lane < 0 && !f->target; k++)
+            if (f->downtime[k].act == (int)act && n++ < WINDOWS_MOST) {
+                jw_begin(w, '[');
+                jw_text(w, f->load);
+                jw_ms(w, f->downtime[k].min);
+                jw_ms(w, f->downtime[k].point);
+                jw_ms(w, f->downtime[k].max);
+                jw_int(w, f->downtime[k].bad);
+                jw_bool(w, f->downtime[k].stalled);
+                jw_end(w, ']');
+            }
+    }
+    jw_end(w, ']');
+}
+
+static void put_milestones(struct page *p, const struct act_figures *f) {
+    struct jw *w = &p->w;
+    const struct { const char *key; int64_t ns; } rows[] = {
+        {"detect", f->detect}, {"first_good", f->first_good}, {"sustained", f->sustained}, {"redundancy", f->redundancy}, {"at_least", f->at_least},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        jw_ms(jw_key(w, rows[i].key), rows[i].ns);
+    jw_ms(jw_key(w, "observed_after"), f->observed && f->acted ? f->observed_at - f->at : UNKNOWN_NS);
+    jw_ms(jw_key(w, "reverted_after"), f->reverted && f->acted ? f->reverted_at - f->at : UNKNOWN_NS);
+}
+
+/* Only what is true is said: there may be many acts. */
+static void put_flags(struct page *p, const struct act_figures *f) {
+    const struct { const char *key; bool on; } rows[] = {
+        {"acted", f->acted}, {"skipped", f->skipped}, {"observed", f->observed}, {"holds", f->holds}, {"reverted", f->reverted},
+        {"noticed", f->noticed}, {"censored", f->censored}, {"stalled", f->stalled},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        if (rows[i].on)
+            jw_bool(jw_key(&p->w, rows[i].key), true);
+}
+
+static void put_lines(struct page *p, const struct evidence *e, size_t *budget) {
+    struct jw *w = &p->w;
+    jw_begin(jw_key(w, "log"), '[');
+    for (size_t i = 0; i < e->count; i++) {
+        size_t len = strlen(e->lines[i].text);
+        if (len > *budget)
+            break;
+        *budget -= len;
+        jw_begin(w, '[');
+        jw_ms(w, e->lines[i].at);
+        jw_text(w, e->lines[i].pod);
+        jw_text(w, e->lines[i].text);
+        jw_end(w, ']');
+    }
+    jw_end(w, ']');
+}
+
+void page_cards(struct page *p) {
+    struct evidence *evidence = page_evidence(p);
+    const struct event **events = selections(p);
+    size_t budget = EVIDENCE_BYTES;
+    if (!evidence || !events) {
+        p->failed = true;
+        return;
+    }
+    jw_begin(jw_key(&p->w, "cards"), '[');
+    for (size_t i = 0; i < p->card_count; i++) {
+        const struct act_figures *f = &p->j->acts[p->cards[i]];
+        jw_begin(&p->w, '{');
+        jw_int(jw_key(&p->w, "act"), (int64_t)p->cards[i]);
+        jw_text(jw_key(&p->w, "fault"), f->fault);
+        jw_text(jw_key(&p->w, "kind"), f->kind);
+        jw_text(jw_key(&p->w, "target"), *f->target ? f->target : NULL);
+        jw_int(jw_key(&p->w, "occurrence"), f->occurrence);
+        jw_key(&p->w, "at");
+        page_time(p, f->at);
+        jw_text(jw_key(&p->w, "why"), f->why);
+        put_flags(p, f);
+        put_milestones(p, f);
+        put_role(p, f);
+        if (events[i])
+            put_selection(p, events[i]);
+        put_windows(p, p->cards[i]);
+        put_lines(p, &evidence[i], &budget);
+        jw_end(&p->w, '}');
+    }
+    jw_end(&p->w, ']');
+    jw_int(jw_key(&p->w, "cards_left_out"), (int64_t)(p->j->act_count - p->card_count));
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The swimlanes that are not pods: faults planned and in effect, roles, downtime windows, chaosd's own stalls. */
+#include "base/json.h"
+#include "report/html_model.h"
+
+#include <string.h>
+
+enum { FAULTS_MOST = 20, ACTS_MOST = 1000, PLANNED_MOST = 1000, ROLES_MOST = 8, SPANS_MOST = 500, WINDOW_ROWS_MOST = 40, WINDOWS_MOST = 500, STALLS_MOST = 500 };
+
+static void left_out(struct page *p, size_t n) { jw_int(jw_key(&p->w, "left_out"), (int64_t)n); }
+
+/* When the plan wanted each act of the fault. */
+static void put_planned(struct page *p, size_t fault) {
+    size_t i, n = 0;
+    json_t *act;
+    jw_begin(jw_key(&p->w, "planned"), '[');
+    json_array_foreach(json_object_get(p->j->history->header, "plan"), i, act) {
+        const json_t *at = json_object_get(act, "at_ns");
+        if (json_int_or(act, "fault", -1) == (int64_t)fault && json_is_integer(at) && n++ < PLANNED_MOST)
+            jw_ms(&p->w, json_integer_value(at));
+    }
+    jw_end(&p->w, ']');
+}
+
+static const char *act_state(const struct act_figures *f) {
+    return f->skipped                                ? "skipped"
+           : !f->acted                               ? "failed"
+           : f->holds && !f->reverted                ? "held"
+           : !f->observed                            ? "unseen"
+                                                     : "seen";
+}
+
+static void put_fault_acts(struct page *p, const char *name) {
+    size_t n = 0;
+    jw_begin(jw_key(&p->w, "acts"), '[');
+    for (size_t i = 0; i < p->j->act_count; i++) {
+        const struct act_figures *f = &p->j->acts[i];
+        if (strcmp(f->fault, name) || !f->acted || n++ >= ACTS_MOST)
+            continue;
+        jw_begin(&p->w, '[');
+        jw_int(&p->w, (int64_t)i);
+        page_time(p, f->at);
+        page_time(p, f->holds ? (f->reverted ? f->reverted_at : p->j->end_t) : f->at);
+        jw_text(&p->w, act_state(f));
+        jw_text(&p->w, f->target);
+        jw_end(&p->w, ']');
+    }
+    jw_end(&p->w, ']');
+    left_out(p, n > ACTS_MOST ? n - ACTS_MOST : 0);
+}
+
+static void put_faults(struct page *p) {
+    size_t i;
+    json_t *fault, *list = json_object_get(p->j->history->header, "faults");
+    jw_begin(jw_key(&p->w, "faults"), '[');
+    json_array_foreach(list, i, fault) {
+        if (i == FAULTS_MOST)
+            break;
+        const char *name = json_str_or(fault, "name", "");
+        jw_begin(&p->w, '{');
+        jw_text(jw_key(&p->w, "name"), name);
+        jw_text(jw_key(&p->w, "kind"), json_str_or(fault, "kind", ""));
+        put_planned(p, i);
+        put_fault_acts(p, name);
+        jw_end(&p->w, '}');
+    }
+    jw_end(&p->w, ']');
+}
+
+/* A role's holder is who an answer named, from when it was seen until the next one. */
+static void put_role(struct page *p, const char *name) {
+    const struct history *h = p->j->history;
+    size_t n = 0;
+    jw_begin(&p->w, '{');
+    jw_text(jw_key(&p->w, "name"), name);
+    jw_begin(jw_key(&p->w, "changes"), '[');
+    for (size_t i = 0; i < h->event_count; i++) {
+        const struct event *e = &h->events[i];
+        if (strcmp(e->op, "role/now") || strcmp(e->kind, name) || n++ >= SPANS_MOST)
+            continue;
+        jw_begin(&p->w, '[');
+        page_time(p, e->t);
+        jw_text(&p->w, *e->target ? e->target : NULL);
+        jw_json(&p->w, json_is_object(json_object_get(e->data, "data")) ? json_object_get(e->data, "data") : NULL);
+        jw_end(&p->w, ']');
+    }
+    jw_end(&p->w, ']');
+    left_out(p, n > SPANS_MOST ? n - SPANS_MOST : 0);
+    jw_end(&p->w, '}');
+}
+
+static void put_roles(struct page *p) {
+    const struct history *h = p->j->history;
+    const char *names[ROLES_MOST];
+    size_t n = 0;
+    for (size_t i = 0; i < h->event_count && n < ROLES_MOST; i++) {
+        size_t k = 0;
+        if (strcmp(h->events[i].op, "role/now"))
+            continue;
+        while (k < n && strcmp(names[k], h->events[i].kind))
+            k++;
+        if (k == n)
+            names[n++] = h->events[i].kind;
+    }
+    jw_begin(jw_key(&p->w, "roles"), '[');
+    for (size_t i = 0; i < n; i++)
+        put_role(p, names[i]);
+    jw_end(&p->w, ']');
+}
+
+/* from: the bracket's outer beginning, the start of the last good request before. */
+static void put_window(struct page *p, const struct downtime *d) {
+    jw_begin(&p->w, '[');
+    page_time(p, d->max != UNKNOWN_NS && d->end != UNKNOWN_NS ? d->end - d->max : d->start);
+    page_time(p, d->start);
+    page_time(p, d->end);
+    jw_ms(&p->w, d->min);
+    jw_ms(&p->w, d->point);
+    jw_ms(&p->w, d->max);
+    jw_int(&p->w, d->bad);
+    jw_int(&p->w, d->act);
+    jw_bool(&p->w, d->stalled);
+    jw_end(&p->w, ']');
+}
+
+static void put_downtime(struct page *p) {
+    size_t rows = 0;
+    jw_begin(jw_key(&p->w, "downtime"), '[');
+    for (size_t i = 0; i < p->j->lane_count; i++) {
+        const struct lane_figures *f = &p->j->lanes[i];
+        if ((f->lane >= 0 && !f->target) || rows++ >= WINDOW_ROWS_MOST)
+            continue;
+        jw_begin(&p->w, '{');
+        jw_text(jw_key(&p->w, "load"), f->load);
+        jw_text(jw_key(&p->w, "target"), f->target);
+        jw_begin(jw_key(&p->w, "windows"), '[');
+        for (size_t k = 0; k < f->downtime_count && k < WINDOWS_MOST; k++)
+            put_window(p, &f->downtime[k]);
+        jw_end(&p->w, ']');
+        left_out(p, f->downtime_count > WINDOWS_MOST ? f->downtime_count - WINDOWS_MOST : 0);
+        jw_end(&p->w, '}');
+    }
+    jw_end(&p->w, ']');
+    jw_int(jw_key(&p->w, "downtime_left_out"), rows > WINDOW_ROWS_MOST ? (int64_t)(rows - WINDOW_ROWS_MOST) : 0);
+}
+
+static void put_stalls(struct page *p) {
+    const struct history *h = p->j->history;
+    size_t n = 0;
+    jw_begin(jw_key(&p->w, "stalls"), '[');
+    for (size_t i = 0; i < h->event_count; i++) {
+        const struct event *e = &h->events[i];
+        if (strcmp(e->op, "self/stall") || n++ >= STALLS_MOST)
+            continue;
+        jw_begin(&p->w, '[');
+        page_time(p, json_int_or(e->data, "from", e->t));
+        page_time(p, json_int_or(e->data, "to", e->t));
+        jw_end(&p->w, ']');
+    }
+    jw_end(&p->w, ']');
+    jw_int(jw_key(&p->w, "stall_count"), (int64_t)n);
+}
+
+void page_lanes(struct page *p) {
+    put_faults(p);
+    put_roles(p);
+    put_downtime(p);
+    put_stalls(p);
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* summary.md, for the pages of CI jobs: GitHub's and GitLab's Markdown. */
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "check/words.h"
+#include "report/grid.h"
+#include "report/kinds.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+enum { ROWS_MOST = 100 }; /* a job page takes 1 MiB; the rest is in the other reports */
+
+struct page {
+    const struct judgement *j;
+    struct arena *a;
+    struct buf *out;
+};
+
+/* Nothing in text from outside may start Markdown or HTML, break a table's cell, or call a user, an issue or an address to life.
+ * References are resolved only after the structure is read, so they are safe everywhere; the word joiner (no width) breaks what sites
+ * make links of in finished text. */
+static void put_escaped(struct page *p, const char *s, const char *links) {
+    const char *clean = text_clean(p->a, s);
+    if (!clean) {
+        p->out->failed = true;
+        return;
+    }
+    for (const char *c = clean; *c; c++) {
+        if (*c == '&')
+            buf_str(p->out, "&amp;");
+        else if (*c == '<')
+            buf_str(p->out, "&lt;");
+        else if (*c == '>')
+            buf_str(p->out, "&gt;");
+        else if (strchr("\\`*_~[]|$", *c))
+            buf_printf(p->out, "&#%d;", *c);
+        else
+            buf_add(p->out, c, 1);
+        if ((strchr(links, *c) && (isalnum((unsigned char)c[1]) || (c[1] && strchr("_/\"{", c[1])))) || (*c == '.' && c - clean >= 3 && strncasecmp(c - 3, "www", 3) == 0))
+            buf_str(p->out, "&#8288;");
+    }
+}
+
+static void put_text(struct page *p, const char *s) { put_escaped(p, s, "@#!%&~$:"); }
+
+/* A name, as code: sites look for no references in it, only for addresses. */
+static void put_name(struct page *p, const char *s) {
+    buf_str(p->out, "<code>");
+    put_escaped(p, *s ? s : "-", "@:");
+    buf_str(p->out, "</code>");
+}
+
+static const char *ms_of(int64_t ns, char *out) { return ns == UNKNOWN_NS ? "?" : words_ms_bare(words_ns_ms(ns), out); }
+
+static const char *quantile(double ms, char *out) { return isnan(ms) ? "?" : isinf(ms) ? "bad" : words_ms_bare(ms, out); }
+
+static void put_bracket(struct page *p, const struct downtime *d) {
+    char min[WORDS_SIZE], point[WORDS_SIZE], max[WORDS_SIZE];
+    buf_printf(p->out, "%s .. %s .. %s%s", ms_of(d->min, min), ms_of(d->point, point), ms_of(d->max, max), d->stalled ? " (chaosd stalled)" : "");
+}
+
+static const struct downtime *longer(const struct downtime *a, const struct downtime *b) {
+    return !a || (a->max != UNKNOWN_NS && (b->max == UNKNOWN_NS || b->max > a->max)) ? b : a;
+}
+
+static bool whole_load(const struct lane_figures *f) { return f->lane < 0 && !f->target; }
+
+static void put_head(struct page *p) {
+    static const struct { const char *sign, *word; } words[] = {
+        [VERDICT_PASS] = {"✅", "Passed"},  [VERDICT_FAIL] = {"❌", "Failed"},   [VERDICT_INCONCLUSIVE] = {"❔", "Inconclusive"},
+        [VERDICT_SKIPPED] = {"⏩", "Skipped"}, [VERDICT_ABORTED] = {"⏹", "Aborted"},
+    };
+    const json_t *h = p->j->history->header;
+    char tmp[64];
+    const char *seed = json_text(json_object_get(h, "seed"), tmp, sizeof tmp);
+    buf_printf(p->out, "## %s %s: ", words[p->j->verdict].sign, words[p->j->verdict].word);
+    put_text(p, json_str_or(h, "scenario", "unnamed"));
+    buf_str(p->out, "\n\n**");
+    put_text(p, p->j->why);
+    buf_str(p->out, "**\n\nRun ");
+    put_name(p, json_str_or(h, "run", "unnamed"));
+    buf_str(p->out, ", seed ");
+    put_name(p, seed ? seed : "unknown");
+    if (p->j->end_t > 0)
+        buf_printf(p->out, ", %.1f s", (double)p->j->end_t / 1e9);
+    buf_str(p->out, ".\n");
+    if (p->j->history->torn)
+        buf_str(p->out, "\nThe record's last piece was torn and has been left out.\n");
+}
+
+static void put_load_row(struct page *p, const struct lane_figures *f) {
+    char n[WORDS_SIZE];
+    const struct downtime *worst = NULL;
+    for (size_t i = 0; i < f->downtime_count; i++)
+        worst = longer(worst, &f->downtime[i]);
+    buf_str(p->out, "| ");
+    if (whole_load(f))
+        put_name(p, f->load);
+    else
+        buf_printf(p->out, "— %s", lane_names[f->lane]);
+    buf_printf(p->out, " | %s", words_count(f->planned, n));
+    buf_printf(p->out, " | %s", words_count(f->planned - f->good, n));
+    buf_printf(p->out, " | %s", isnan(f->by_requests) ? "?" : words_percent(f->by_requests, n));
+    const double quantiles[] = {f->p50_ms, f->p99_ms, f->max_ms};
+    for (size_t i = 0; i < ARRAY_SIZE(quantiles); i++)
+        buf_printf(p->out, " | %s", quantile(quantiles[i], n));
+    buf_printf(p->out, " | %s | ", words_count((int64_t)f->downtime_count, n));
+    if (worst)
+        put_bracket(p, worst);
+    else
+        buf_str(p->out, "none");
+    buf_str(p->out, " |\n");
+}
+
+static void put_more(struct page *p, size_t shown, size_t all) {
+    if (shown < all)
+        buf_printf(p->out, "\n… and %zu more, in `summary.json`.\n", all - shown);
+}
+
+static void put_loads(struct page *p) {
+    size_t shown = 0, all = 0;
+    for (size_t i = 0; i < p->j->lane_count; i++)
+        all += !p->j->lanes[i].target;
+    if (!all)
+        return;
+    buf_str(p->out, "\n### Load\n\n| load | planned | bad | available | p50 ms | p99 ms | max ms | windows | worst downtime, ms |\n"
+                    "| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n");
+    for (size_t l = 0; l < p->j->lane_count && whole_load(&p->j->lanes[l]); l++)
+        for (size_t i = 0; i < p->j->lane_count && shown < ROWS_MOST; i++)
+            if (!p->j->lanes[i].target && p->j->lanes[i].load_index == p->j->lanes[l].load_index) {
+                put_load_row(p, &p->j->lanes[i]);
+                shown++;
+            }
+    put_more(p, shown, all);
+    buf_str(p->out, "\nDowntime as least .. likely .. most; \"at most\" is judged on the last. A figure that says *bad* falls on a bad request.\n");
+}
+
+static const char *state_of(const struct act_figures *f) {
+    if (f->skipped)
+        return "skipped";
+    if (!f->acted)
+        return "not carried out";
+    if (f->holds && !f->reverted)
+        return "**not reverted**";
+    if (!f->observed)
+        return "never seen in effect";
+    return f->stalled ? "chaosd stalled" : f->noticed ? f->censored ? "not recovered" : "recovered" : f->censored ? "unknown" : "not noticed";
+}
+
+static void put_act_row(struct page *p, size_t i) {
+    const struct act_figures *f = &p->j->acts[i];
+    const struct downtime *worst = NULL;
+    char n[WORDS_SIZE];
+    for (size_t l = 0; l < p->j->lane_count; l++)
+        for (size_t k = 0; whole_load(&p->j->lanes[l]) && k < p->j->lanes[l].downtime_count; k++)
+            if (p->j->lanes[l].downtime[k].act == (int)i)
+                worst = longer(worst, &p->j->lanes[l].downtime[k]);
+    buf_str(p->out, "| ");
+    if (f->acted)
+        buf_printf(p->out, "%.2f", (double)(f->at - (p->j->schedule_t == UNKNOWN_NS ? 0 : p->j->schedule_t)) / 1e9);
+    buf_str(p->out, " | ");
+    put_name(p, f->fault);
+    buf_printf(p->out, " %u | ", f->occurrence);
+    put_name(p, f->target);
+    if (f->role_before && f->role_after) {
+        buf_str(p->out, " → ");
+        put_name(p, f->role_after);
+    }
+    const int64_t figures[] = {f->detect, f->first_good, f->sustained, f->redundancy};
+    bool quiet = !f->noticed && f->sustained == 0;
+    for (size_t k = 0; k < ARRAY_SIZE(figures); k++)
+        buf_printf(p->out, " | %s", !f->acted || (quiet && k < 2) ? "-" : ms_of(figures[k], n));
+    buf_str(p->out, " | ");
+    if (worst)
+        put_bracket(p, worst);
+    else
+        buf_str(p->out, f->acted ? "none" : "-");
+    buf_printf(p->out, " | %s", state_of(f));
+    if (f->why) {
+        buf_str(p->out, ": ");
+        put_text(p, f->why);
+    }
+    buf_str(p->out, " |\n");
+}
+
+static void put_acts(struct page *p) {
+    size_t n = p->j->act_count < ROWS_MOST ? p->j->act_count : ROWS_MOST;
+    if (!n)
+        return;
+    buf_str(p->out, "\n### Faults\n\n| at s | fault | victim | detected | first good | sustained | full | downtime | |\n"
+                    "| ---: | :--- | :--- | ---: | ---: | ---: | ---: | ---: | :--- |\n");
+    for (size_t i = 0; i < n; i++)
+        put_act_row(p, i);
+    put_more(p, n, p->j->act_count);
+    buf_str(p->out, "\nMilliseconds from the act; full: every replica ready again.\n");
+}
+
+/* What is not a pass comes first: whoever opens the page looks for it. */
+static void put_checks(struct page *p) {
+    static const enum verdict order[] = {VERDICT_FAIL, VERDICT_ABORTED, VERDICT_INCONCLUSIVE, VERDICT_SKIPPED, VERDICT_PASS};
+    size_t shown = 0;
+    buf_str(p->out, "\n### Checks\n\n| | check | why |\n| :--- | :--- | :--- |\n");
+    for (size_t v = 0; v < ARRAY_SIZE(order); v++)
+        for (size_t i = 0; i < p->j->check_count && shown < ROWS_MOST; i++)
+            if (p->j->checks[i].verdict == order[v]) {
+                buf_printf(p->out, "| %s | ", verdict_names[order[v]]);
+                put_name(p, p->j->checks[i].name);
+                buf_str(p->out, " | ");
+                put_text(p, p->j->checks[i].why);
+                buf_str(p->out, " |\n");
+                shown++;
+            }
+    put_more(p, shown, p->j->check_count);
+}
+
+static void arena_freep(struct arena **a) { arena_free(*a); }
+
+static int render(const struct judgement *j, struct buf *out, struct error *err) {
+    cleanup(arena_freep) struct arena *a = arena_new();
+    struct page p = {.j = j, .a = a, .out = out};
+    if (a) {
+        put_head(&p);
+        put_loads(&p);
+        put_acts(&p);
+        put_checks(&p);
+    }
+    return a && buf_ok(out) ? 0 : error_set(err, -ENOMEM, "Markdown summary: out of memory");
+}
+
+const struct report_kind report_markdown = {.name = "markdown", .file = "summary.md", .render = render};
