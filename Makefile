@@ -38,8 +38,12 @@ LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o)
 UNIT := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/unit/test_*.c)))
 NET := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/net/test_*.c)))
 TRUTHD := $(B)/tests/truth/truthd
+FUZZ := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZING ?=
+# With FUZZING libFuzzer drives the targets, else a main that replays their corpora.
+FUZZ_MAIN := $(if $(FUZZING),,$(B)/obj/tests/fuzz/replay.o)
 
-.PHONY: all deps deps-build deps-demo deps-check demo check check-asan valgrind test-programs install clean
+.PHONY: all deps deps-build deps-demo deps-check deps-fuzz words fuzz fuzz-programs demo check check-asan valgrind test-programs install clean
 all: $(B)/chaosd
 
 # The flags are part of what is built: a change of compiler or flags rebuilds.
@@ -66,10 +70,28 @@ $(TRUTHD): $(B)/obj/tests/truth/truthd.o
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) $< -o $@
 
-test-programs: $(B)/chaosd $(UNIT) $(NET) $(TRUTHD)
+$(FUZZ): $(B)/%: $(B)/obj/%.o $(FUZZ_MAIN) $(B)/libchaosd.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) $(if $(FUZZING),-fsanitize=fuzzer) $< $(FUZZ_MAIN) $(B)/libchaosd.a -o $@ $(pkg_libs)
+
+test-programs: $(B)/chaosd $(UNIT) $(NET) $(FUZZ) $(TRUTHD)
+fuzz-programs: $(FUZZ)
+
+# A minute of libFuzzer for each target; `make check` replays the corpora.
+fuzz: deps-fuzz
+	@$(MAKE) --no-print-directory -j$$(nproc) B=build/fuzz CC=clang SAN=1 FUZZING=1 CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' fuzz-programs
+	@bash tests/fuzz/run.sh build/fuzz
+
+# The texts that are generated from the schema and option rows; a test fails when they are stale.
+words: all
+	@mkdir -p deploy/completion
+	$(B)/chaosd __words schema >scenarios/schema.json
+	$(B)/chaosd __words scenarios >docs/SCENARIOS.md
+	$(B)/chaosd __words man >docs/chaosd.1
+	$(B)/chaosd __words bash >deploy/completion/chaosd.bash
 
 deps: deps-check
-deps-build deps-demo deps-check: deps-%:
+deps-build deps-demo deps-check deps-fuzz: deps-%:
 	@bash tests/lab/deps.sh $*
 
 # A second make: pkg-config may have come with the packages.
@@ -93,6 +115,9 @@ install: all
 	install -D -m 0755 $(B)/chaosd $(DESTDIR)$(PREFIX)/bin/chaosd
 	install -d $(DESTDIR)$(PREFIX)/share/chaosd/scenarios
 	install -m 0644 $(wildcard scenarios/*.yaml) $(DESTDIR)$(PREFIX)/share/chaosd/scenarios/
+	install -m 0644 scenarios/schema.json $(DESTDIR)$(PREFIX)/share/chaosd/
+	install -D -m 0644 docs/chaosd.1 $(DESTDIR)$(PREFIX)/share/man/man1/chaosd.1
+	install -D -m 0644 deploy/completion/chaosd.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/chaosd
 	install -D -m 0644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/chaosd/LICENSE
 	install -m 0644 README.md $(wildcard docs/*.md) $(DESTDIR)$(PREFIX)/share/doc/chaosd/
 

@@ -9,11 +9,11 @@
 #include "probe/probe.h"
 #include "scenario/scenario.h"
 #include "words/words.h"
+#include "words_commands.h"
 
 #include <stdio.h>
 #include <string.h>
 
-extern const struct command command_words;
 
 static const struct kind_set kinds = {.groups = {
     [KIND_FAULT] = (const struct kind_row *const *)fault_kinds,

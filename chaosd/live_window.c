@@ -30,7 +30,7 @@ void live_window_add(struct live_window *w, const struct sample *s) {
         return;
     }
     bool good = s->outcome == OUTCOME_GOOD;
-    int64_t end = s->end_ns > 0 ? s->end_ns : 0, tenth = end / LIVE_SLOT_NS + 1, second = end / SECOND_NS + 1;
+    int64_t end = s->end_ns > 0 ? s->end_ns : 0, planned = s->planned_ns > 0 ? s->planned_ns : 0, tenth = end / LIVE_SLOT_NS + 1, second = end / SECOND_NS + 1;
     *(good ? &w->good : &w->bad) += 1;
     struct live_slot *slot = &w->slots[tenth % LIVE_SLOTS];
     if (slot->epoch < tenth) {
@@ -40,7 +40,7 @@ void live_window_add(struct live_window *w, const struct sample *s) {
     if (slot->epoch == tenth) {
         *(good ? &slot->good : &slot->bad) += 1;
         if (good)
-            slot->latency[bucket_of(s->end_ns - s->planned_ns)]++;
+            slot->latency[bucket_of(end - planned)]++;
     }
     struct live_second *sec = &w->seconds[second % LIVE_SECONDS];
     if (sec->epoch < second)

@@ -235,7 +235,8 @@ int runs_list(const char *dir, bool rebuild, struct runs *ret, struct error *err
         arena_free(r.arena);
         return error_set(err, -ENOMEM, "out of memory");
     }
-    qsort(r.rows, r.count, sizeof *r.rows, newest);
+    if (r.count)
+        qsort(r.rows, r.count, sizeof *r.rows, newest);
     *ret = r;
     return 0;
 }

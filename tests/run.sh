@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs every test program and script, which all speak TAP, and counts. run.sh [GROUP...], groups: unit net e2e valgrind.
+# Runs every test program and script, which all speak TAP, and counts. run.sh [GROUP...], groups: unit fuzz net e2e valgrind.
 # A skip says why; with CI set, a skip of what CI can run is a failure (those skips are marked "# SKIP (ci)").
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export B=${B:-build} PYTHONDONTWRITEBYTECODE=1
 B=$(realpath "$B"); export CHAOSD=$B/chaosd
-groups=("$@"); [ $# -gt 0 ] || groups=(unit net e2e valgrind)
+groups=("$@"); [ $# -gt 0 ] || groups=(unit fuzz net e2e valgrind)
 passed=0 failed=0 skipped=0 log=$(mktemp -d)
 trap 'rm -rf "$log"' EXIT
 
@@ -30,6 +30,7 @@ run() { # name, time limit in seconds, command...
 for g in "${groups[@]}"; do
   case $g in
   unit) for t in tests/unit/test_*.c; do n=$(basename "$t" .c); run "unit/$n" 120 "$B/tests/unit/$n"; done ;;
+  fuzz) for t in tests/fuzz/fuzz_*.c; do n=$(basename "$t" .c); run "fuzz/$n" 120 "$B/tests/fuzz/$n" "tests/fuzz/corpus-${n#fuzz_}"; done ;;
   net) for t in tests/net/test_*.c; do n=$(basename "$t" .c); CHAOSD_EXE=$CHAOSD run "net/$n" 180 "$B/tests/net/$n"; done ;;
   e2e) for t in tests/e2e/test_*.py; do n=$(basename "$t" .py); run "e2e/$n" 900 python3 "$t"; done ;;
   valgrind) [ -n "${SAN:-}" ] || run e2e/valgrind 300 bash tests/e2e/valgrind.sh ;;

@@ -28,7 +28,7 @@ static struct act_figures *find_act(struct work *w, const struct event *e, bool 
         return NULL;
     }
     w->top_id = id > w->top_id ? id : w->top_id;
-    w->acts[w->j->act_count] = (struct act_work){.invoked = UNKNOWN_NS, .ok = UNKNOWN_NS, .role_seen = UNKNOWN_NS, .next = INT64_MAX};
+    w->acts[w->j->act_count] = (struct act_work){.invoked = UNKNOWN_NS, .ok = UNKNOWN_NS, .role_seen = UNKNOWN_NS};
     struct act_figures *f = &w->j->acts[w->j->act_count];
     *f = (struct act_figures){
         .fault = "", .kind = "", .target = "", .id = id,
@@ -123,10 +123,33 @@ static int by_at(const void *a, const void *b, void *arg) {
     return at_x != at_y ? (at_x > at_y) - (at_x < at_y) : (x > y) - (x < y);
 }
 
-/* By time, so that many acts take hardly more than linear time. */
+/* The least time among acts, and the least among those of another planned act than that one's. */
+struct least { int64_t t[2]; size_t act[2]; };
+
+static void least_add(const struct judgement *j, struct least *l, size_t act, int64_t t) {
+    bool same = l->t[0] != INT64_MAX && act_same(j, l->act[0], act);
+    if (t < l->t[0]) {
+        if (!same) {
+            l->t[1] = l->t[0];
+            l->act[1] = l->act[0];
+        }
+        l->t[0] = t;
+        l->act[0] = act;
+    } else if (!same && t < l->t[1]) {
+        l->t[1] = t;
+        l->act[1] = act;
+    }
+}
+
+static int64_t least_of_others(const struct judgement *j, const struct least *l, size_t act) {
+    return l->t[0] != INT64_MAX && act_same(j, l->act[0], act) ? l->t[1] : l->t[0];
+}
+
+/* What each act's observation ends with: from the last act to the first, so that many acts take hardly more than linear time. */
 static int find_next(struct work *w, struct error *err) {
     struct judgement *j = w->j;
     size_t n = 0;
+    struct least at = {.t = {INT64_MAX, INT64_MAX}}, begin = at;
     cleanup_free size_t *order = calloc(j->act_count + 1, sizeof *order);
     if (!order)
         return out_of_memory(err);
@@ -134,11 +157,18 @@ static int find_next(struct work *w, struct error *err) {
         if (j->acts[i].acted)
             order[n++] = i;
     qsort_r(order, n, sizeof *order, by_at, j);
-    for (size_t i = 0; i < n; i++) {
-        size_t k = i + 1;
-        while (k < n && (j->acts[order[k]].at == j->acts[order[i]].at || act_same(j, order[k], order[i])))
-            k++;
-        w->acts[order[i]].next = k < n ? j->acts[order[k]].at : INT64_MAX;
+    for (size_t to = n, from; to; to = from) { /* those at the same time do not end each other */
+        for (from = to - 1; from && j->acts[order[from - 1]].at == j->acts[order[to - 1]].at; from--)
+            ;
+        for (size_t i = from; i < to; i++) {
+            w->acts[order[i]].next = least_of_others(j, &at, order[i]);
+            w->acts[order[i]].next_begin = least_of_others(j, &begin, order[i]);
+        }
+        for (size_t i = from; i < to; i++) {
+            const struct act_work *a = &w->acts[order[i]];
+            least_add(j, &at, order[i], j->acts[order[i]].at);
+            least_add(j, &begin, order[i], a->invoked != UNKNOWN_NS ? a->invoked : j->acts[order[i]].at);
+        }
     }
     return 0;
 }

@@ -30,12 +30,18 @@ static void find_requests(const struct lane_figures *f, const struct row *r, boo
     ret->unknown = stalled_text;
 }
 
+/* By how much more a window would have lasted had all been bad that chaosd missed while it closed. */
+static double missed_ns(const struct downtime *d) {
+    return d->late != UNKNOWN_NS && d->end != UNKNOWN_NS ? (double)d->late - (double)d->end : 0;
+}
+
 static void find_time(const struct lane_figures *f, const struct row *r, struct finding *ret) {
-    double span = (double)r->to - (double)r->from, lost = 0;
+    double span = (double)r->to - (double)r->from, lost = 0, missed = r->blind_total;
     bool stalled = false;
     for (size_t i = 0; i < f->downtime_count; i++) {
         stalled |= f->downtime[i].stalled;
         lost += f->downtime[i].stalled ? 0 : (double)f->downtime[i].min;
+        missed += missed_ns(&f->downtime[i]);
     }
     ret->value = 100 * f->by_time;
     if (stalled) {
@@ -45,9 +51,11 @@ static void find_time(const struct lane_figures *f, const struct row *r, struct 
         return;
     }
     bool known = !isnan(f->by_time);
-    ret->lo = fmax(0, (known ? ret->value : 100 * f->time_low) - 100 * (double)r->blind_total / span);
+    ret->lo = known ? ret->value : 100 * f->time_low;
     ret->hi = known ? ret->value : 100 * f->time_high;
-    ret->unknown = isnan(ret->lo) ? "no time was observed" : r->blind_count ? stalled_text : "a downtime window has no known beginning or end";
+    ret->unknown = isnan(ret->lo) ? "no time was observed" : missed > 0 ? stalled_text : "a downtime window has no known beginning or end";
+    if (missed > 0 && !isnan(ret->lo))
+        ret->lo = fmax(0, ret->lo - 100 * missed / span);
 }
 
 /* Why a window's length is not known, for a person who wants to mend it. */
@@ -58,7 +66,8 @@ static const char *window_unknown(struct work *w, const struct downtime *d) {
     if (d->stalled)
         text = arena_printf(w->a, "chaosd itself stalled in the window at %.1f s", at);
     else if (d->short_by != UNKNOWN_NS)
-        text = arena_printf(w->a, "the window at %.1f s never closed: the load ended %s after the first good one; raise settle", at,
+        text = arena_printf(w->a, "the window at %.1f s never closed: the load ended %s after the first good one; "
+                                  "give the load more time after the last fault (duration)", at,
                             words_ms(words_ns_ms(d->short_by), ms));
     else if (d->end == UNKNOWN_NS)
         text = arena_printf(w->a, "the window at %.1f s never closed: the load ended first, when it had lasted at least %s", at,
@@ -76,27 +85,28 @@ static void window_bounds(const struct expect *e, const struct downtime *d, doub
     *hi = d->stalled || !known ? INFINITY : judged / 1e6;
 }
 
+static void join(bool total, double *sum, double one) { *sum = total ? *sum + one : fmax(*sum, one); }
+
 static void find_downtime(struct work *w, const struct expect *e, const struct lane_figures *f, const struct row *r, struct finding *ret) {
-    ret->lo = ret->hi = 0;
+    bool total = e->metric == METRIC_DOWNTIME_TOTAL;
+    ret->lo = ret->hi = ret->value = 0;
     for (size_t i = 0; i < f->downtime_count; i++) {
-        double lo, hi;
+        double lo, hi, missed = missed_ns(&f->downtime[i]);
         window_bounds(e, &f->downtime[i], &lo, &hi);
         if (isinf(hi))
             ret->unknown = window_unknown(w, &f->downtime[i]);
-        if (e->metric == METRIC_DOWNTIME_TOTAL) {
-            ret->lo += lo;
-            ret->hi += hi;
-        } else {
-            ret->lo = fmax(ret->lo, lo);
-            ret->hi = fmax(ret->hi, hi);
-        }
+        else if (missed > 0 && !ret->unknown)
+            ret->unknown = stalled_text;
+        join(total, &ret->lo, lo);
+        join(total, &ret->value, hi);
+        join(total, &ret->hi, hi + missed / 1e6);
     }
-    ret->value = isinf(ret->hi) ? NAN : ret->hi;
     if (r->blind_count && !isinf(ret->hi)) { /* there may have been one that nobody saw */
-        double most = (double)(e->metric == METRIC_DOWNTIME_TOTAL ? r->blind_total : r->blind_max) / 1e6;
-        ret->hi = e->metric == METRIC_DOWNTIME_TOTAL ? ret->hi + most : fmax(ret->hi, most);
+        join(total, &ret->hi, r->blind_end ? INFINITY : (total ? r->blind_total : (double)r->blind_max) / 1e6);
         ret->unknown = stalled_text;
     }
+    if (isinf(ret->value))
+        ret->value = NAN;
 }
 
 static void find_count(const struct lane_figures *f, const struct row *r, struct finding *ret) {
@@ -179,6 +189,9 @@ static bool milestone(const struct work *w, const struct act_figures *f, enum mi
     if (f->stalled && m != MILESTONE_REDUNDANCY) {
         *lo = 0;
         *hi = INFINITY;
+        *unknown = stalled_text;
+    } else if (m == MILESTONE_SUSTAINED && f->late != UNKNOWN_NS) {
+        *hi = fmax(*hi, words_ns_ms(f->late));
         *unknown = stalled_text;
     } else if (v == UNKNOWN_NS) {
         int64_t least = m == MILESTONE_REDUNDANCY ? (f->censored && w->j->end_t != UNKNOWN_NS ? w->j->end_t - f->at : 0)

@@ -39,6 +39,7 @@ struct act_work { /* beside each act_figures */
     size_t event; /* index of its last fault/act event */
     const json_t *role_data;
     int64_t next;       /* when the next planned act was injected; INT64_MAX: none. Victims of one planned act do not end each other */
+    int64_t next_begin; /* when such a one was invoked */
     const char *silent; /* a load that sent nothing after it, though it had before; NULL: none */
 };
 

@@ -156,7 +156,8 @@ static int read_loads(struct work *w, struct error *err) {
 }
 
 static int work_through(struct work *w, struct error *err) {
-    static int (*const steps[])(struct work *, struct error *) = {read_run, read_loads, acts_collect, measure_loads, acts_redundancy, acts_marks};
+    static int (*const steps[])(struct work *, struct error *) = {read_run,      read_loads,      acts_collect,
+                                                                     measure_loads, acts_redundancy, acts_marks};
     int rc = 0;
     for (size_t i = 0; i < ARRAY_SIZE(steps) && rc == 0; i++)
         rc = steps[i](w, err);

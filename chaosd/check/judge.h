@@ -16,7 +16,7 @@ struct downtime { /* one window; ns on the run's clock. point and max UNKNOWN_NS
     int64_t start, end;       /* start of the first bad; end of the first good after, or UNKNOWN_NS */
     int64_t min, point, max;
     int64_t bad;              /* requests */
-    int64_t short_by;         /* never closed, though goods came at the end: end of the load - end of the first of them, ns; else UNKNOWN_NS */
+    int64_t short_by;         /* never closed, though goods came at the end: end of the load - end of their first, ns; else UNKNOWN_NS */
     int64_t late;             /* what end would be if all that chaosd missed by stalling was bad; UNKNOWN_NS: it missed nothing */
     int act;                  /* index of the act it is attributed to, -1: none */
     int begun_in;             /* the same by its start: its first bad one may have been under way when the act came */

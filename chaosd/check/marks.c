@@ -7,6 +7,8 @@
 
 enum { MARKS_MOST = 8 }; /* names an act keeps */
 
+static bool before(const struct mark *a, const struct mark *b) { return a->at != b->at ? a->at < b->at : strcmp(a->name, b->name) < 0; }
+
 /* The first mark of each name from the act until the next one. Marks are noted after the run, pod by pod: their own stamps count. */
 static int marks_of_act(struct work *w, struct act_figures *f, int64_t next) {
     struct mark *list = arena_alloc(w->a, MARKS_MOST * sizeof *list);
@@ -26,8 +28,8 @@ static int marks_of_act(struct work *w, struct act_figures *f, int64_t next) {
         list[k] = (struct mark){.name = e->kind, .pod = e->target, .at = at - f->at};
         f->mark_count += k == f->mark_count;
     }
-    for (size_t i = 1; i < f->mark_count; i++) /* by time, then name: few enough for insertion */
-        for (size_t k = i; k > 0 && (list[k].at < list[k - 1].at || (list[k].at == list[k - 1].at && strcmp(list[k].name, list[k - 1].name) < 0)); k--) {
+    for (size_t i = 1; i < f->mark_count; i++) /* few enough for insertion */
+        for (size_t k = i; k > 0 && before(&list[k], &list[k - 1]); k--) {
             struct mark swap = list[k];
             list[k] = list[k - 1];
             list[k - 1] = swap;

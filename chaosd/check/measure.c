@@ -11,6 +11,7 @@
 struct places {
     size_t whole, lanes[LANE_COUNT];
     size_t *targets; /* by target number */
+    const char **names;
 };
 #define NOWHERE SIZE_MAX
 enum { TARGETS = 65536 };
@@ -22,18 +23,18 @@ static int add_row(struct work *w, size_t load, int lane, const char *target, si
         return out_of_memory(err);
     *ret = j->lane_count++;
     j->lanes[*ret] = (struct lane_figures){.load = w->loads[load].name, .load_index = (int)load, .lane = lane, .target = target};
-    w->rows[*ret] = (struct row){.from = INT64_MAX, .to = INT64_MIN, .last_good = UNKNOWN_NS};
+    w->rows[*ret] = (struct row){.from = INT64_MAX, .to = INT64_MIN, .last_good = UNKNOWN_NS, .blind_since = UNKNOWN_NS};
     windows_init(&w->rows[*ret].windows, w->loads[load].goods, w->loads[load].over_ns);
     return 0;
 }
 
-static const char *target_name(const struct work *w, unsigned number) {
+static void read_names(const struct work *w, struct places *p) {
     for (size_t i = 0; i < w->h->event_count; i++) {
         const struct event *e = &w->h->events[i];
-        if (!strcmp(e->op, "load/target") && json_int_or(e->data, "id", -1) == (int64_t)number)
-            return e->target;
+        int64_t id = strcmp(e->op, "load/target") == 0 ? json_int_or(e->data, "id", -1) : -1;
+        if (id >= 0 && id < TARGETS && !p->names[id])
+            p->names[id] = e->target;
     }
-    return arena_printf(w->a, "target-%u", number);
 }
 
 static bool lane_declared(const struct work *w, size_t load, int lane) {
@@ -65,7 +66,7 @@ static int make_rows(struct work *w, size_t load, struct places *p, struct error
     for (unsigned i = 0; i < SAMPLE_NO_TARGET && rc == 0; i++) {
         if (p->targets[i] == NOWHERE)
             continue;
-        const char *name = target_name(w, i);
+        const char *name = p->names[i] ? p->names[i] : arena_printf(w->a, "target-%u", i);
         rc = name ? add_row(w, load, -1, name, &p->targets[i], err) : out_of_memory(err);
     }
     return rc;
@@ -105,28 +106,46 @@ static struct request_view view(const struct work *w, const struct load_work *l,
     return v;
 }
 
+/* While chaosd stalled nobody looked: an outage in there would have gone unseen. In an open window, the window knows. */
+static void row_blind(struct row *r, const struct sample *s, const struct request_view *v, bool open) {
+    if (v->what == REQUEST_UNSENT_STALL) {
+        if (r->blind_since == UNKNOWN_NS && !open)
+            r->blind_since = r->last_good != UNKNOWN_NS ? r->last_good : s->planned_ns;
+        r->blind_last = s->planned_ns;
+        return;
+    }
+    if (r->blind_since != UNKNOWN_NS && v->what == REQUEST_GOOD) {
+        int64_t gap = v->end - r->blind_since;
+        r->blind_max = gap > r->blind_max ? gap : r->blind_max;
+        r->blind_total += (double)gap;
+        r->blind_count++;
+    }
+    r->blind_since = UNKNOWN_NS;
+    if (v->what == REQUEST_GOOD)
+        r->last_good = s->start_ns;
+}
+
+static void row_blind_end(struct row *r) {
+    if (r->blind_since == UNKNOWN_NS)
+        return;
+    r->blind_total += (double)(r->blind_last - r->blind_since);
+    r->blind_count++;
+    r->blind_end = true;
+}
+
 static int row_add(struct work *w, size_t at, size_t ordinal, const struct sample *s, const struct request_view *v) {
     if (at == NOWHERE)
         return 0;
     struct lane_figures *f = &w->j->lanes[at];
     struct row *r = &w->rows[at];
+    row_blind(r, s, v, r->windows.open);
     if (windows_add(&r->windows, ordinal, v->what, s->start_ns, v->end) < 0)
         return -1;
     if (v->what == REQUEST_UNSENT_STALL) {
         f->stalled_unsent++;
-        r->blind = true;
         return 0;
     }
     f->reasons[s->reason]++;
-    if (r->blind && v->what == REQUEST_GOOD) {
-        int64_t gap = v->end - (r->last_good != UNKNOWN_NS ? r->last_good : s->start_ns);
-        r->blind_max = gap > r->blind_max ? gap : r->blind_max;
-        r->blind_total += gap;
-        r->blind_count++;
-    }
-    r->blind = false;
-    if (v->what == REQUEST_GOOD)
-        r->last_good = s->start_ns;
     f->planned++;
     f->good += s->outcome == OUTCOME_GOOD;
     f->bad += s->outcome == OUTCOME_BAD;
@@ -178,7 +197,9 @@ static int copy_windows(struct work *w, size_t at) {
             .max = window_max(win),
             .bad = win->bad,
             .short_by = win->end == UNKNOWN_NS && win->goods_after ? r->to - win->first_good_end : UNKNOWN_NS,
+            .late = win->late,
             .act = act_of_window(w->j, win->first_end),
+            .begun_in = act_of_window(w->j, win->first_start),
             .censored = window_max(win) == UNKNOWN_NS,
             .stalled = win->stalled,
         };
@@ -195,6 +216,7 @@ static int finish_row(struct work *w, size_t at) {
         r->stalled_bad += r->windows.list[i].stalled ? r->windows.list[i].bad : 0;
     if (latencies_sort(&r->latencies) < 0)
         return -1;
+    row_blind_end(r);
     f->by_requests = f->planned ? (double)f->good / (double)f->planned : NAN;
     f->p50_ms = latencies_ms(&r->latencies, 500000);
     f->p90_ms = latencies_ms(&r->latencies, 900000);
@@ -269,9 +291,12 @@ static int measure_load(struct work *w, size_t load, struct places *p, struct er
 int measure_loads(struct work *w, struct error *err) {
     struct places p = {0};
     cleanup_free size_t *targets = calloc(TARGETS, sizeof *targets);
+    cleanup_free const char **names = calloc(TARGETS, sizeof *names);
     p.targets = targets;
-    if (!targets)
+    p.names = names;
+    if (!targets || !names)
         return out_of_memory(err);
+    read_names(w, &p);
     int rc = collect(w, err);
     for (size_t i = 0, row; i < w->load_count && rc == 0; i++)
         rc = add_row(w, i, -1, NULL, &row, err);

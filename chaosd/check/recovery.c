@@ -5,11 +5,34 @@
 static int64_t min_known(int64_t a, int64_t b) { return a == UNKNOWN_NS || (b != UNKNOWN_NS && b < a) ? b : a; }
 static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* Attributed to the act, or still open when it came: then both answer for it. */
-static bool concerns(const struct judgement *j, size_t act, const struct window *win, int window_act) {
+/* A streak of goods among the requests that started in [from, to), as one that closes a window. */
+static bool streak(const struct load_work *l, int64_t from, int64_t to) {
+    int64_t count = 0, first_end = 0, latest = 0;
+    for (size_t i = order_find(l->order, l->count, from); i < l->count && l->order[i]->start_ns < to; i++) {
+        const struct sample *s = l->order[i];
+        if (s->outcome != OUTCOME_GOOD) {
+            count = 0;
+            continue;
+        }
+        first_end = count++ ? first_end : s->end_ns;
+        latest = count > 1 ? max64(latest, s->end_ns) : s->end_ns;
+        if (count >= l->goods && latest - first_end >= l->over_ns)
+            return true;
+    }
+    return false;
+}
+
+static bool same_act(const struct judgement *j, int a, size_t b) { return a >= 0 && act_same(j, (size_t)a, b); }
+
+/* Attributed to the act, or still open when it came: then both answer for it. So they do where the window's first bad request was
+ * under way when a later act came, unless the load was seen to be well again after the earlier one. */
+static bool concerns(const struct judgement *j, size_t act, const struct load_work *l, const struct window *win, const struct downtime *d) {
     int64_t at = j->acts[act].at;
-    return window_act == (int)act || (window_act >= 0 && act_same(j, (size_t)window_act, act)) ||
-           act_of_window(j, win->first_start) == (int)act || (win->first_end < at && (win->end == UNKNOWN_NS || win->end > at));
+    if (d->act == (int)act)
+        return true;
+    if (win->end != UNKNOWN_NS && win->end <= at)
+        return false;
+    return same_act(j, d->act, act) || win->first_end < at || (same_act(j, d->begun_in, act) && !streak(l, at, win->first_start));
 }
 
 /* End of the earliest bad request of the window that ended after the act. */
@@ -36,8 +59,13 @@ static int64_t first_good_end(const struct load_work *l, const struct window *wi
     return UNKNOWN_NS;
 }
 
+/* When it was over. A window of nothing but requests that were under way when the act came ends with the first good one after it. */
+static int64_t end_for(const struct load_work *l, const struct window *win, int64_t at) {
+    return win->end == UNKNOWN_NS || win->end > at ? win->end : first_good_end(l, win, at);
+}
+
 static void add_window(struct act_figures *f, const struct load_work *l, const struct window *win) {
-    int64_t bad = first_bad_end(l, win, f->at);
+    int64_t bad = first_bad_end(l, win, f->at), end = end_for(l, win, f->at);
     if (bad != UNKNOWN_NS && (f->detect == UNKNOWN_NS || bad - f->at < f->detect)) {
         int64_t good = first_good_end(l, win, f->at);
         f->detect = bad - f->at;
@@ -45,56 +73,87 @@ static void add_window(struct act_figures *f, const struct load_work *l, const s
     }
     f->noticed = true;
     f->stalled |= win->stalled;
-    if (win->end == UNKNOWN_NS) {
+    if (end == UNKNOWN_NS) {
         f->censored = true;
         f->at_least = max64(f->at_least, max64(0, win->last_start - f->at));
-    } else if (f->sustained == UNKNOWN_NS || win->end - f->at > f->sustained) {
-        f->sustained = win->end - f->at;
+        return;
     }
+    f->sustained = max64(f->sustained, end - f->at);
+    if (win->late != UNKNOWN_NS && win->late > f->at)
+        f->late = max64(f->late, win->late - f->at);
 }
 
-/* Goods enough after the act, up to the next one, to say that this load saw nothing. */
-static bool undisturbed(const struct load_work *l, int64_t at, int64_t next) {
+struct sight { /* what one load says of an act that it did not notice */
+    bool through; /* goods enough after the act, up to the next one, to say that it saw nothing */
+    bool blind;   /* chaosd stalled before they were enough */
+    bool silent;  /* sent nothing before the next act, though it had before */
+    bool gone;    /* sent nothing at all any more */
+};
+
+static struct sight look(const struct load_work *l, int64_t at, int64_t next) {
     int64_t count = 0, first_end = 0, latest = 0;
-    for (size_t i = order_find(l->order, l->count, at); i < l->count; i++) {
-        const struct sample *s = l->order[i];
-        if (s->start_ns >= next)
-            return count >= l->goods;
-        if (s->outcome == OUTCOME_UNSENT_STALL)
-            return false; /* chaosd was blind */
-        if (s->outcome != OUTCOME_GOOD)
+    size_t i = order_find(l->order, l->count, at);
+    struct sight s = {.silent = i > 0, .gone = i > 0};
+    for (; i < l->count && (l->order[i]->start_ns < next || s.gone); i++) {
+        const struct sample *one = l->order[i];
+        if (one->outcome == OUTCOME_UNSENT_STALL) {
+            s.blind |= one->start_ns < next;
             continue;
-        first_end = count++ ? first_end : s->end_ns;
-        latest = max64(latest, s->end_ns);
-        if (count >= l->goods && latest - first_end >= l->over_ns)
-            return true;
+        }
+        s.gone = false;
+        if (one->start_ns >= next)
+            break;
+        s.silent = false;
+        if (one->outcome != OUTCOME_GOOD)
+            continue;
+        first_end = count++ ? first_end : one->end_ns;
+        latest = max64(latest, one->end_ns);
+        if (s.blind || (count >= l->goods && latest - first_end >= l->over_ns))
+            break;
     }
-    return false;
+    s.through = !s.blind && count >= l->goods && (latest - first_end >= l->over_ns || (i < l->count && l->order[i]->start_ns >= next));
+    return s;
+}
+
+static size_t add_windows(struct work *w, size_t act, size_t load) {
+    const struct windows *list = &w->rows[load].windows;
+    size_t n = 0;
+    for (size_t k = 0; k < list->count; k++)
+        if (concerns(w->j, act, &w->loads[load], &list->list[k], &w->j->lanes[load].downtime[k])) {
+            add_window(&w->j->acts[act], &w->loads[load], &list->list[k]);
+            n++;
+        }
+    return n;
 }
 
 static void recover(struct work *w, size_t act) {
     struct act_figures *f = &w->j->acts[act];
-    bool seen_through = false;
-    int64_t next = act_next(w->j, act);
+    struct act_work *a = &w->acts[act];
+    struct sight any = {0};
+    const char *silent = NULL, *gone = NULL;
     for (size_t i = 0; i < w->load_count; i++) {
         const struct load_work *l = &w->loads[i];
-        const struct row *r = &w->rows[i];
-        if (l->not_judged)
+        if (l->not_judged || add_windows(w, act, i))
             continue;
-        size_t after = order_find(l->order, l->count, f->at);
-        f->watched |= after < l->count && l->order[after]->start_ns < next;
-        seen_through |= undisturbed(l, f->at, next);
-        for (size_t k = 0; k < r->windows.count; k++)
-            if (concerns(w->j, act, &r->windows.list[k], w->j->lanes[i].downtime[k].act))
-                add_window(f, l, &r->windows.list[k]);
+        struct sight s = look(l, f->at, a->next);
+        any.through |= s.through;
+        any.blind |= s.blind;
+        silent = s.silent ? l->name : silent;
+        gone = s.gone ? l->name : gone;
+    }
+    a->silent = f->noticed ? gone : silent;
+    if (f->noticed && a->silent) {
+        f->censored = true;
+        f->at_least = max64(f->at_least, 0);
     }
     if (f->noticed && f->at_least != UNKNOWN_NS) {
         f->at_least = max64(f->at_least, f->sustained);
-        f->sustained = UNKNOWN_NS; /* a load that never recovered outweighs one that did */
-    } else if (!f->noticed && seen_through) {
+        f->sustained = f->late = UNKNOWN_NS; /* a load that never recovered outweighs one that did */
+    } else if (!f->noticed && any.through && !a->silent) {
         f->sustained = 0;
     } else if (!f->noticed && w->load_count) {
         f->censored = true; /* nobody was looking for long enough */
+        f->stalled = any.blind && !any.through;
         f->at_least = 0;
     }
 }

@@ -99,14 +99,8 @@ static int replay_event(const struct work *w, struct replay *r, const struct eve
 /* Until when a loss is this act's: the next one's effect may be seen before it is written down as done, and at the end
  * of a run its pods go. */
 static int64_t losses_until(const struct work *w, size_t act) {
-    int64_t next = w->j->loads_end_t != UNKNOWN_NS && w->j->loads_end_t > w->j->acts[act].at ? w->j->loads_end_t : INT64_MAX;
-    for (size_t i = 0; i < w->j->act_count; i++) {
-        const struct act_figures *f = &w->j->acts[i];
-        int64_t begin = w->acts[i].invoked != UNKNOWN_NS ? w->acts[i].invoked : f->at;
-        if (f->acted && !act_same(w->j, i, act) && f->at > w->j->acts[act].at && begin < next)
-            next = begin;
-    }
-    return next;
+    int64_t ends = w->j->loads_end_t, next = w->acts[act].next_begin;
+    return ends != UNKNOWN_NS && ends > w->j->acts[act].at && ends < next ? ends : next;
 }
 
 static void act_redundancy(const struct work *w, const struct replay *r, size_t act) {

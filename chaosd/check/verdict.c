@@ -5,7 +5,11 @@
 #include "check/internal.h"
 #include "check/words.h"
 
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Ends a check; why is from the arena (NULL: out of memory) or a literal. */
@@ -17,14 +21,27 @@ static int settle(struct check_result *c, enum verdict v, const char *why, struc
     return 0;
 }
 
+/* With one full stop. */
+static const char *sentence(struct work *w, const char *text) {
+    size_t len = strlen(text);
+    return len && text[len - 1] == '.' ? text : arena_printf(w->a, "%s.", text);
+}
+
 static int check_complete(struct work *w, struct error *err) {
     struct check_result *c = check_add(w, "complete", err);
+    char wrote[WORDS_SIZE], have[WORDS_SIZE];
     if (w->aborted)
         return settle(c, VERDICT_INCONCLUSIVE, arena_printf(w->a, "The run was aborted: %s.", w->aborted), err);
     if (w->trouble)
         return settle(c, VERDICT_INCONCLUSIVE, arena_printf(w->a, "The run is not to be trusted: %s.", w->trouble), err);
-    if (!w->ended)
+    if (!w->j->ended)
         return settle(c, VERDICT_INCONCLUSIVE, "The history has no end: chaosd was killed, or could not write.", err);
+    if (w->h->torn)
+        return settle(c, VERDICT_INCONCLUSIVE, "The record is torn: its last piece is missing.", err);
+    if (w->samples >= 0 && (uint64_t)w->samples != w->h->sample_count)
+        return settle(c, VERDICT_INCONCLUSIVE,
+                      arena_printf(w->a, "The run wrote %s samples, the record has %s.", words_count(w->samples, wrote),
+                                   words_count((int64_t)w->h->sample_count, have)), err);
     return settle(c, VERDICT_PASS, "The run went to its end.", err);
 }
 
@@ -51,54 +68,119 @@ static const char *never_acted(struct work *w, const char *fault) {
     return arena_printf(w->a, "%s was never carried out: %s.", fault, why);
 }
 
+static const char *who(const struct act_figures *f) { return *f->target ? f->target : "no pod"; }
+
+/* NULL, or what is wrong with it. */
+static const char *act_unseen(struct work *w, size_t i) {
+    const struct act_figures *f = &w->j->acts[i];
+    const char *silent = w->acts[i].silent;
+    if (w->acts[i].failed && !f->acted)
+        return arena_printf(w->a, "%s #%u on %s failed: %s.", f->fault, f->occurrence, who(f), f->why ? f->why : "no reason given");
+    if (!f->skipped && !f->observed)
+        return arena_printf(w->a, "%s #%u on %s was never seen in effect.", f->fault, f->occurrence, who(f));
+    if (f->acted && silent && w->load_count == 1)
+        return arena_printf(w->a, "No request was sent after %s #%u on %s: nobody could have noticed it.", f->fault, f->occurrence, who(f));
+    if (f->acted && silent)
+        return arena_printf(w->a, "%s sent no request after %s #%u on %s: it could not have noticed it.", silent, f->fault, f->occurrence,
+                            who(f));
+    return NULL;
+}
+
+static int act_order(const void *a, const void *b) {
+    const struct act_figures *x = *(struct act_figures *const *)a, *y = *(struct act_figures *const *)b;
+    int rc = strcmp(x->fault, y->fault);
+    return rc ? rc : (x->occurrence > y->occurrence) - (x->occurrence < y->occurrence);
+}
+
+struct traces { const struct act_figures **acts; size_t count, *planned, *missing; /* the last two by fault of the header */ };
+
+static void traces_free(struct traces *t) {
+    free(t->acts);
+    free(t->planned);
+    free(t->missing);
+}
+
+static void count_traces(struct traces *t, const json_t *plan, const json_t *faults) {
+    size_t i, n = json_array_size(faults);
+    json_t *one;
+    json_array_foreach(plan, i, one) {
+        int64_t fault = json_int_or(one, "fault", -1), occurrence = json_int_or(one, "occurrence", -1);
+        if (fault < 0 || (size_t)fault >= n || occurrence < 0 || occurrence > UINT_MAX)
+            continue;
+        const char *name = json_str_or(json_array_get(faults, (size_t)fault), "name", "");
+        struct act_figures key = {.fault = name, .occurrence = (unsigned)occurrence};
+        const struct act_figures *at = &key;
+        t->planned[fault]++;
+        t->missing[fault] += !t->count || !bsearch(&at, t->acts, t->count, sizeof *t->acts, act_order);
+    }
+}
+
+/* An act of the plan of which the history has no word, though it goes to its end. *ret is NULL where there is none. */
+static int untraced(struct work *w, const char **ret, struct error *err) {
+    const json_t *plan = json_object_get(w->h->header, "plan"), *faults = json_object_get(w->h->header, "faults");
+    size_t n = json_array_size(faults);
+    *ret = NULL;
+    if (w->aborted || w->skipped || !w->j->ended || !n)
+        return 0;
+    cleanup(traces_free) struct traces t = {.acts = calloc(w->j->act_count + 1, sizeof *t.acts), .count = w->j->act_count,
+                                            .planned = calloc(n, sizeof *t.planned), .missing = calloc(n, sizeof *t.missing)};
+    if (!t.acts || !t.planned || !t.missing)
+        return out_of_memory(err);
+    for (size_t i = 0; i < t.count; i++)
+        t.acts[i] = &w->j->acts[i];
+    qsort(t.acts, t.count, sizeof *t.acts, act_order);
+    count_traces(&t, plan, faults);
+    for (size_t i = 0; i < n && !*ret; i++)
+        if (t.missing[i] && !(*ret = arena_printf(w->a, "%zu of %zu planned acts of %s left no trace.", t.missing[i], t.planned[i],
+                                                  json_str_or(json_array_get(faults, i), "name", "a fault"))))
+            return out_of_memory(err);
+    return 0;
+}
+
 static int check_observed(struct work *w, struct error *err) {
     struct check_result *c = check_add(w, "observed", err);
+    const char *why = NULL;
     if (!c)
         return out_of_memory(err);
-    for (size_t i = 0; i < w->j->act_count; i++) {
-        const struct act_figures *f = &w->j->acts[i];
-        if (w->acts[i].failed && !f->acted)
-            return settle(c, VERDICT_INCONCLUSIVE,
-                          arena_printf(w->a, "%s #%u on %s failed: %s.", f->fault, f->occurrence, *f->target ? f->target : "no pod",
-                                       f->why ? f->why : "no reason given"), err);
-        if (!f->skipped && !f->observed)
-            return settle(
-                c, VERDICT_INCONCLUSIVE,
-                arena_printf(w->a, "%s #%u on %s was never seen in effect.", f->fault, f->occurrence, *f->target ? f->target : "no pod"),
-                err);
-    }
-    for (size_t i = 0; i < w->j->act_count && w->load_count; i++) {
-        const struct act_figures *f = &w->j->acts[i];
-        if (f->acted && !f->noticed && !f->watched)
-            return settle(c, VERDICT_INCONCLUSIVE,
-                          arena_printf(w->a, "No request was sent after %s #%u on %s: nobody could have noticed it.", f->fault, f->occurrence, f->target), err);
-    }
+    for (size_t i = 0; i < w->j->act_count; i++)
+        if ((why = act_unseen(w, i)))
+            return settle(c, VERDICT_INCONCLUSIVE, why, err);
+    if (untraced(w, &why, err) < 0)
+        return -ENOMEM;
+    if (why)
+        return settle(c, VERDICT_INCONCLUSIVE, why, err);
     size_t i;
     json_t *fault;
-    json_array_foreach(json_object_get(w->h->header, "faults"), i, fault) {
-        const char *why = never_acted(w, json_str_or(fault, "name", ""));
-        if (why)
+    json_array_foreach(json_object_get(w->h->header, "faults"), i, fault)
+        if ((why = never_acted(w, json_str_or(fault, "name", ""))))
             return settle(c, VERDICT_INCONCLUSIVE, why, err);
-    }
     return settle(c, VERDICT_PASS, w->j->act_count ? "Every fault was seen in effect." : "There was no fault.", err);
 }
 
 static int check_reverted(struct work *w, struct error *err) {
     struct check_result *c = check_add(w, "reverted", err);
     size_t held = 0;
+    if (w->left)
+        return settle(c, VERDICT_FAIL, sentence(w, w->left), err);
     for (size_t i = 0; i < w->j->act_count; i++) {
         const struct act_figures *f = &w->j->acts[i];
-        bool tried = w->acts[i].revert_failed;
         held += f->holds && f->acted;
-        if (!f->holds || f->reverted || (!f->acted && !tried))
+        if (!f->stuck)
             continue;
-        /* A history that just ends says nothing of what a reaper or `chaosd revert` did afterwards. */
-        enum verdict v = tried || w->ended ? VERDICT_FAIL : VERDICT_INCONCLUSIVE;
-        return settle(c, v,
-                      arena_printf(w->a, "%s #%u on %s was not %s%s%s.", f->fault, f->occurrence, f->target,
-                                   v == VERDICT_FAIL ? "reverted" : "seen reverted", tried && f->why ? ": " : "",
-                                   tried && f->why ? f->why : ""),
+        bool tried = w->acts[i].revert_failed && f->why;
+        return settle(c, VERDICT_FAIL,
+                      arena_printf(w->a, "%s #%u on %s was not reverted%s%s.", f->fault, f->occurrence, f->target, tried ? ": " : "",
+                                   tried ? f->why : ""),
                       err);
+    }
+    for (size_t i = 0; i < w->j->act_count; i++) {
+        const struct act_figures *f = &w->j->acts[i];
+        /* A history that just ends says nothing of what a reaper or `chaosd revert` did afterwards. */
+        if (f->holds && f->acted && !f->reverted)
+            return settle(c, VERDICT_INCONCLUSIVE,
+                          arena_printf(w->a, "%s #%u on %s: its end was not seen: the history stops before.", f->fault, f->occurrence,
+                                       f->target),
+                          err);
     }
     return settle(c, VERDICT_PASS, held ? "Every fault was reverted." : "There was nothing to revert.", err);
 }
@@ -196,16 +278,6 @@ static char *say_passed(struct work *w) {
     return arena_printf(w->a, "All %zu checks passed%s%s.", w->j->check_count, *rest ? ": " : "", rest);
 }
 
-static int skip_checks(struct work *w, const char *why, struct error *err) {
-    w->j->verdict = VERDICT_SKIPPED;
-    w->j->why = arena_printf(w->a, "Skipped: %s.", why);
-    for (size_t i = 0; i < w->j->check_count; i++) {
-        w->j->checks[i].verdict = VERDICT_SKIPPED;
-        w->j->checks[i].why = w->j->why;
-    }
-    return w->j->why ? 0 : out_of_memory(err);
-}
-
 int verdict_conclude(struct work *w, struct error *err) {
     struct judgement *j = w->j;
     size_t fails, opens;
@@ -214,7 +286,7 @@ int verdict_conclude(struct work *w, struct error *err) {
     for (size_t i = 0; i < j->check_count; i++)
         if (!strcmp(j->checks[i].name, "reverted"))
             reverted = &j->checks[i];
-    const char *skipped = w->skipped ? w->skipped : w->ended && !w->trouble ? all_skipped(w) : NULL;
+    const char *skipped = w->skipped ? w->skipped : w->j->ended && !w->trouble ? all_skipped(w) : NULL;
     if (reverted && reverted->verdict == VERDICT_FAIL)
         fail = reverted; /* whatever else there is: something is still broken out there */
     else if (w->aborted)
@@ -222,8 +294,9 @@ int verdict_conclude(struct work *w, struct error *err) {
     if (!fail && w->aborted) {
         j->verdict = VERDICT_ABORTED;
         j->why = arena_printf(w->a, "Aborted: %s.", w->aborted);
-    } else if (skipped && fail != reverted) {
-        return skip_checks(w, skipped, err);
+    } else if (!fail && skipped) { /* what could be checked nevertheless has its own verdict */
+        j->verdict = VERDICT_SKIPPED;
+        j->why = arena_printf(w->a, "Skipped: %s.", skipped);
     } else if (fail) {
         j->verdict = VERDICT_FAIL;
         j->why = fails > 1 ? arena_printf(w->a, "%s %zu of %zu checks failed.", fail->why, fails, j->check_count)

@@ -301,7 +301,7 @@ static int start(const struct kind_value *v, const struct cluster_options *o, st
 static int try_namespaces(struct error *err) {
     pid_t pid = fork();
     if (pid == 0)
-        _exit(unshare(CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWPID) < 0 ? errno & 127 : 0);
+        _exit(unshare(CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID) < 0 ? errno & 127 : 0);
     int status = 0;
     if (pid < 0)
         return error_errno(err, "fork");

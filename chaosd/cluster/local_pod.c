@@ -172,6 +172,9 @@ static int enter_pod(void *arg, struct error *err) {
         return oops(err, "mounting /proc");
     if (mount(p->c->hosts, "/etc/hosts", "none", MS_BIND, NULL) < 0)
         return oops(err, "mounting /etc/hosts");
+    /* Shared memory ends with the pod, as its IPC namespace does. */
+    if (mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") < 0 && errno != ENOENT)
+        return oops(err, "mounting /dev/shm");
     return private_tmp(s->keep, err);
 }
 
@@ -225,7 +228,7 @@ int local_pod_start(struct local_pod *p, struct error *err) {
         return error_wrap(err, rc, "pod %s", p->name);
     struct child_spec spec = {
         .argv = p->argv, .envp = p->envp, .cwd = p->dir, .stdin_fd = -1, .stdout_fd = log, .stderr_fd = log,
-        .clone_flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS, .netns_fd = p->netns_fd, .cgroup_fd = cgroup,
+        .clone_flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC, .netns_fd = p->netns_fd, .cgroup_fd = cgroup,
         .setup = enter_pod, .setup_arg = &s, .exited = on_exited, .arg = p,
     };
     rc = child_spawn(p->c->loop, &spec, &p->child, err);

@@ -8,7 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -81,37 +81,79 @@ static int add_event(struct parse *p, const struct event *e, struct error *err) 
     return 0;
 }
 
-static const char *read_header(struct history *h, json_t *value) {
-    if (!json_is_object(value))
-        return "the header must be an object";
-    json_t *schema = json_object_get(value, "schema");
-    if (!json_is_integer(schema))
-        return "not a history: the header has no \"schema\"";
-    if (json_integer_value(schema) != HISTORY_SCHEMA)
-        return "this history's schema is not known to this version of chaosd";
-    h->header = json_incref(value);
-    return NULL;
+enum member { M_STRING, M_INTEGER, M_BOOL, M_STRINGS };
+
+static bool member_is(const json_t *v, enum member type) {
+    size_t i;
+    json_t *one;
+    switch (type) {
+    case M_STRING: return json_is_string(v);
+    case M_INTEGER: return json_is_integer(v);
+    case M_BOOL: return json_is_boolean(v);
+    case M_STRINGS:
+        json_array_foreach(v, i, one)
+            if (!json_is_string(one))
+                return false;
+        return json_is_array(v);
+    }
+    return false;
+}
+
+/* Members of the header's lists, as far as figures rest on them. key NULL: the list holds strings. */
+static const struct { const char *list, *key; enum member type; bool required; } members[] = {
+    {"loads", "name", M_STRING, true},           {"loads", "goods", M_INTEGER, false},    {"loads", "over_ns", M_INTEGER, false},
+    {"loads", "deadline_ns", M_INTEGER, false},  {"loads", "lanes", M_STRINGS, false},    {"faults", "name", M_STRING, true},
+    {"faults", "kind", M_STRING, false},         {"faults", "holds", M_BOOL, false},      {"workloads", "name", M_STRING, true},
+    {"workloads", "replicas", M_INTEGER, false}, {"plan", "fault", M_INTEGER, true},      {"plan", "occurrence", M_INTEGER, true},
+    {"plan", "at_ns", M_INTEGER, false},         {"plan", "for_ns", M_INTEGER, false},    {"expect", NULL, M_STRING, true},
+};
+
+static int check_members(const json_t *header, size_t line, struct error *err) {
+    for (size_t m = 0; m < ARRAY_SIZE(members); m++) {
+        const json_t *list = json_object_get(header, members[m].list);
+        const char *key = members[m].key;
+        size_t i;
+        json_t *one;
+        if (list && !json_is_array(list))
+            return error_set(err, -EBADMSG, "%s:%zu: \"%s\" must be an array", history_name, line, members[m].list);
+        json_array_foreach(list, i, one) {
+            const json_t *v = key ? json_object_get(one, key) : one;
+            if ((key && !json_is_object(one)) || (v ? !member_is(v, members[m].type) : members[m].required))
+                return error_set(err, -EBADMSG, "%s:%zu: \"%s\"[%zu]%s%s is missing or of the wrong type", history_name, line,
+                                 members[m].list, i, key ? "." : "", key ? key : "");
+        }
+    }
+    return 0;
+}
+
+static int read_header(struct history *h, json_t *value, size_t line, struct error *err) {
+    const json_t *schema = json_object_get(value, "schema");
+    const char *why = !json_is_object(value)      ? "the header must be an object"
+                      : !json_is_integer(schema)  ? "not a history: the header has no \"schema\""
+                      : json_integer_value(schema) != HISTORY_SCHEMA ? "this history's schema is not known to this version of chaosd"
+                                                                     : NULL;
+    int rc = why ? bad_line(line, err, why) : check_members(value, line, err);
+    if (rc == 0)
+        h->header = json_incref(value);
+    return rc;
 }
 
 static int parse_line(struct parse *p, const char *line, size_t len, size_t number, bool last, struct error *err) {
     json_error_t where;
     cleanup_json json_t *value = json_loadb(line, len, 0, &where);
     struct event e;
-    const char *why = !value            ? where.text
-                      : !p->h->header   ? read_header(p->h, value)
-                                        : read_event(p, value, &e);
-    if (!why)
-        return number == 1 ? 0 : add_event(p, &e, err);
-    if (!last || number == 1)
+    if (value && number == 1)
+        return read_header(p->h, value, number, err);
+    const char *why = value ? read_event(p, value, &e) : where.text;
+    if (why && last && number > 1) { /* what the run was writing when it was killed, or what a power cut left of it */
+        p->h->torn = true;
+        return 0;
+    }
+    if (why)
         return bad_line(number, err, why);
-    /* What the run was writing when it was killed, or what a power cut left of it. */
-    p->h->torn = true;
-    return 0;
-}
-
-static int by_seq(const void *a, const void *b) {
-    const struct event *x = a, *y = b;
-    return (x->seq > y->seq) - (x->seq < y->seq);
+    if (e.seq != (int64_t)p->h->event_count) /* no event is missing, none is there twice */
+        return error_set(err, -EBADMSG, "%s:%zu: \"seq\" is %" PRId64 ", %zu was due", history_name, number, e.seq, p->h->event_count);
+    return add_event(p, &e, err);
 }
 
 static int read_events(struct history *h, struct error *err) {
@@ -136,14 +178,11 @@ static int read_events(struct history *h, struct error *err) {
     }
     if (!number)
         return error_set(err, -EBADMSG, "%s is empty: the run ended before it began", history_name);
-    bool sorted = true;
-    for (size_t i = 1; i < h->event_count; i++)
-        sorted &= h->events[i - 1].seq < h->events[i].seq;
-    if (!sorted)
-        qsort(h->events, h->event_count, sizeof *h->events, by_seq);
     h->none = json_incref(none);
     return 0;
 }
+
+static const struct sample no_sample; /* none is all zero: a request takes time */
 
 static const char *sample_fault(const struct sample *s, size_t loads) {
     return s->lane >= LANE_COUNT          ? "unknown lane"
@@ -151,13 +190,15 @@ static const char *sample_fault(const struct sample *s, size_t loads) {
            : s->reason >= REASON_COUNT    ? "unknown reason"
            : s->load >= loads             ? "its load is not in the header"
            : !time_ok(s->planned_ns) || !time_ok(s->start_ns) || !time_ok(s->end_ns) ? "time out of range"
+           : s->start_ns < s->planned_ns  ? "it started before it was planned"
+           : s->end_ns < s->start_ns      ? "it ended before it started"
+           : !memcmp(s, &no_sample, sizeof no_sample) ? "all zero"
                                           : NULL;
 }
 
 static int check_samples(struct history *h, struct error *err) {
-    static const struct sample zeros;
-    /* A power cut may leave the file its length without its contents: no request takes no time at time 0. */
-    while (h->sample_count && !memcmp(&h->samples[h->sample_count - 1], &zeros, sizeof zeros)) {
+    /* A power cut may leave the file its length without its contents. */
+    while (h->sample_count && !memcmp(&h->samples[h->sample_count - 1], &no_sample, sizeof no_sample)) {
         h->sample_count--;
         h->torn = true;
     }

@@ -17,7 +17,7 @@ struct event {
 struct history {
     char *dir;
     json_t *header;
-    struct event *events; /* by seq */
+    struct event *events; /* by seq, from 0 without a gap */
     size_t event_count;
     const struct sample *samples; /* mapped; in order of completion */
     size_t sample_count;

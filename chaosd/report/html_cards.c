@@ -10,12 +10,14 @@ enum { CARDS_MOST = 200, CANDIDATES_MOST = 50, EVIDENCE_BYTES = 1 << 20, WINDOWS
 
 /* What a reader must not miss, the higher the worse. */
 static int64_t gravity(const struct act_figures *f) {
-    if (f->acted && f->holds && !f->reverted)
+    if (f->stuck)
         return INT64_MAX;
-    if (f->acted && !f->observed)
+    if (f->acted && f->holds && !f->reverted)
         return INT64_MAX - 1;
-    if (f->acted && f->censored)
+    if (f->acted && !f->observed)
         return INT64_MAX - 2;
+    if (f->acted && f->censored)
+        return INT64_MAX - 3;
     return f->acted ? (f->sustained != UNKNOWN_NS ? f->sustained : 0) : -1;
 }
 
@@ -146,7 +148,7 @@ static void put_milestones(struct page *p, const struct act_figures *f) {
 static void put_flags(struct page *p, const struct act_figures *f) {
     const struct { const char *key; bool on; } rows[] = {
         {"acted", f->acted}, {"skipped", f->skipped}, {"observed", f->observed}, {"holds", f->holds}, {"reverted", f->reverted},
-        {"noticed", f->noticed}, {"censored", f->censored}, {"stalled", f->stalled},
+        {"stuck", f->stuck}, {"noticed", f->noticed}, {"censored", f->censored}, {"stalled", f->stalled},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         if (rows[i].on)

@@ -126,8 +126,8 @@ static void recovery(const struct judgement *j, struct buf *out) {
 }
 
 static void faults(const struct judgement *j, struct buf *out) {
-    int64_t acted = 0, seen = 0, skipped = 0, held = 0, left = 0;
-    char n[3][WORDS_SIZE], value[2 * WORDS_SIZE + 8];
+    int64_t acted = 0, seen = 0, skipped = 0, held = 0, open = 0, stuck = 0;
+    char n[4][WORDS_SIZE], value[2 * WORDS_SIZE + 8];
     cleanup_buf struct buf more = {0};
     for (size_t i = 0; i < j->act_count; i++) {
         const struct act_figures *f = &j->acts[i];
@@ -135,14 +135,19 @@ static void faults(const struct judgement *j, struct buf *out) {
         seen += f->acted && f->observed;
         skipped += f->skipped;
         held += f->acted && f->holds;
-        left += f->acted && f->holds && !f->reverted;
+        open += f->acted && f->holds && !f->reverted && !f->stuck;
+        stuck += f->stuck;
     }
     snprintf(value, sizeof value, "%s of %s", words_count(seen, n[0]), words_count(acted, n[1]));
     buf_str(&more, !acted ? "none was carried out" : seen == acted ? "every one seen in effect" : "seen in effect");
     if (skipped)
         buf_printf(&more, "; %s skipped", words_count(skipped, n[2]));
-    if (held)
-        buf_printf(&more, left ? "; %s NOT REVERTED" : "; all reverted", words_count(left, n[2]));
+    if (stuck)
+        buf_printf(&more, "; %s NOT REVERTED", words_count(stuck, n[3]));
+    if (open)
+        buf_printf(&more, "; %s not seen reverted", words_count(open, n[3]));
+    if (held && !stuck && !open)
+        buf_str(&more, "; all reverted");
     tile(out, &(struct tile){"faults", "Faults in effect", value}, &more);
 }
 

@@ -163,13 +163,18 @@ void jw_json(struct jw *w, const json_t *v) {
     jw_end(w, '}');
 }
 
+/* Controls, invisible characters, and what would show a text in another order than it is. */
+static bool unsafe(uint32_t c) {
+    return c < 0x20 || (c >= 0x7f && c <= 0x9f) || (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x2069) || c == 0xfeff;
+}
+
 void html_text(struct buf *out, const char *s) {
     static const struct { char c; const char *entity; } rows[] = {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&#39;"}};
     size_t left = strlen(s);
     while (left) {
         uint32_t c = 0;
         size_t n = sequence((const unsigned char *)s, left, &c), step = n ? n : 1;
-        const char *entity = !n || c < 0x20 || c == 0x7f ? REPLACEMENT : NULL;
+        const char *entity = !n || unsafe(c) ? REPLACEMENT : NULL;
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
             entity = *s == rows[i].c ? rows[i].entity : entity;
         if (entity)

@@ -25,5 +25,6 @@ void jw_text(struct jw *w, const char *s);          /* NULL: null */
 void jw_text_n(struct jw *w, const char *s, size_t len);
 void jw_json(struct jw *w, const json_t *v);        /* NULL: null; objects of scalars and scalars, deeper ones as null */
 
-/* Text for HTML, as an element's content or within a quoted attribute. Control characters become U+FFFD. */
+/* Text for HTML, as an element's content or within a quoted attribute. Control characters, and what turns the direction of text,
+ * become U+FFFD. */
 void html_text(struct buf *out, const char *s);

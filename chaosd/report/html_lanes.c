@@ -25,7 +25,8 @@ static void put_planned(struct page *p, size_t fault) {
 static const char *act_state(const struct act_figures *f) {
     return f->skipped                                ? "skipped"
            : !f->acted                               ? "failed"
-           : f->holds && !f->reverted                ? "held"
+           : f->stuck                                ? "held"
+           : f->holds && !f->reverted                ? "open"
            : !f->observed                            ? "unseen"
                                                      : "seen";
 }

@@ -59,7 +59,7 @@ static void keep(struct search *s, const struct moment *m, const char *line, int
     if (!early && r->seen_after == after)
         return;
     struct log_line *place = early ? &r->before[r->seen_before++ % before] : &r->after[r->seen_after++];
-    *place = (struct log_line){s->pod, arena_strndup(s->p->a, line, LINE_MOST), t - m->at};
+    *place = (struct log_line){s->pod, arena_strndup(s->p->a, line, strnlen(line, LINE_MOST)), t - m->at};
     if (!place->text)
         s->p->failed = true;
 }

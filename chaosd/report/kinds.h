@@ -3,4 +3,4 @@
 /* The rows of table.c, one a file. */
 #include "report/report.h"
 
-extern const struct report_kind report_text, report_json, report_junit, report_html;
+extern const struct report_kind report_text, report_json, report_junit, report_html, report_markdown;

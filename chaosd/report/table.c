@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-const struct report_kind *const report_kinds[] = {&report_text, &report_json, &report_junit, &report_html, NULL};
+const struct report_kind *const report_kinds[] = {&report_text, &report_json, &report_junit, &report_html, &report_markdown, NULL};
 
 const struct report_kind *report_kind(const char *name) {
     for (size_t i = 0; report_kinds[i]; i++)

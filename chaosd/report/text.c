@@ -195,8 +195,10 @@ static int put_notes(const struct judgement *j, struct arena *a, struct buf *out
             rc = put_note(a, out, f, "was not carried out", f->why);
         else if (!f->observed)
             rc = put_note(a, out, f, "was never seen in effect", NULL);
-        if (rc == 0 && f->acted && f->holds && !f->reverted)
-            rc = put_note(a, out, f, "was NOT REVERTED", f->why);
+        if (rc == 0 && f->stuck)
+            rc = put_note(a, out, f, "was NOT REVERTED", f->acted ? f->why : NULL);
+        else if (rc == 0 && f->acted && f->holds && !f->reverted)
+            rc = put_note(a, out, f, "was held: its end was not seen", "the history stops before");
         if (rc < 0)
             return rc;
     }
@@ -283,9 +285,17 @@ static int put_files(const struct judgement *j, struct arena *a, struct buf *out
     const char *dir = j->history->dir ? text_clean(a, j->history->dir) : "";
     if (!dir)
         return -ENOMEM;
-    if (*dir)
-        buf_printf(out, "\nFiles in %s: history.jsonl samples.bin summary.json junit.xml\n", dir);
-    return 0;
+    if (!*dir)
+        return 0;
+    cleanup_buf struct buf names = {0};
+    buf_str(&names, "history.jsonl samples.bin");
+    for (size_t i = 0; report_kinds[i]; i++)
+        if (report_kinds[i]->file)
+            buf_printf(&names, " %s", report_kinds[i]->file);
+    buf_printf(out, "\nFiles in %s: ", dir);
+    if (buf_ok(&names))
+        text_wrap(out, names.data, text_width(dir) + 11, 2, WIDTH);
+    return buf_ok(&names) ? 0 : -ENOMEM;
 }
 
 static int render(const struct judgement *j, struct buf *out, struct error *err) {

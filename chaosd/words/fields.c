@@ -42,6 +42,17 @@ static const struct type_words types[] = {
 
 const struct type_words *type_words(enum field_type type) { return &types[type]; }
 
+/* v / unit without the zeros that say nothing; %g would turn small ones into 1e-06. */
+static void decimal(int64_t v, int64_t unit, int digits, const char *suffix, struct buf *out) {
+    char text[48];
+    int n = snprintf(text, sizeof text, "%" PRId64 ".%0*" PRId64, v / unit, digits, v % unit);
+    while (text[n - 1] == '0')
+        text[--n] = 0;
+    if (text[n - 1] == '.')
+        text[--n] = 0;
+    buf_printf(out, "%s%s", text, suffix);
+}
+
 /* ---- limits, as check_range and decode_length of the schema have them */
 
 bool field_has_max(const struct field *f) { return f->max > 0 && f->max >= f->min; }
@@ -57,10 +68,10 @@ static void one_limit(const struct field *f, int64_t v, struct buf *out) {
         buf_str(out, text);
         break;
     case F_RATE:
-        buf_printf(out, "%.10g/s", (double)v / 1e6);
+        decimal(v, 1000000, 6, "/s", out);
         break;
     case F_PERCENT:
-        buf_printf(out, "%.10g%%", (double)v / 1e4);
+        decimal(v, 10000, 4, "%", out);
         break;
     default:
         buf_printf(out, "%" PRId64, v);

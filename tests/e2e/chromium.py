@@ -105,12 +105,16 @@ class Browser:
     def prefer(self, scheme):
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
-    def open(self, path, wait=60):
-        """Opens a file; returns the seconds from navigation to the load event, two frames drawn."""
+    def load(self, path, wait=60):
+        self.eval("1")  # what the page before still had to say is read, and forgotten
         self.events = []
-        began = time.monotonic()
         self.call("Page.navigate", url=path if "://" in str(path) else f"file://{path}")
         self.wait_for("Page.loadEventFired", wait)
+
+    def open(self, path, wait=60):
+        """Opens a file; returns the seconds from navigation to the load event, two frames drawn."""
+        began = time.monotonic()
+        self.load(path, wait)
         self.eval("new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
         return time.monotonic() - began
 

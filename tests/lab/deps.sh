@@ -1,14 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs the Debian packages that are missing for: build | demo | check. A server that comes with a package is not left
+# Installs the Debian packages that are missing for: build | demo | check | fuzz. A server that comes with a package is not left
 # running, nor enabled at boot, unless it was there before.
 set -euo pipefail
 build="gcc make pkg-config libc6-dev libev-dev libcurl4-openssl-dev libjansson-dev libnl-3-dev libnl-route-3-dev libyaml-dev"
 demo="$build etcd-server"
-check="$demo clang libcmocka-dev valgrind python3 iproute2 procps"
+check="$demo clang libcmocka-dev valgrind python3 iproute2 procps util-linux man-db python3-yaml python3-jsonschema \
+  redis-server redis-sentinel nginx-light haproxy patroni python3-etcd python3-psycopg2 postgresql-15"
+fuzz="$build clang"
 case "${1:-check}" in
-build) want=$build ;; demo) want=$demo ;; check) want=$check ;;
-*) echo "usage: deps.sh build|demo|check" >&2; exit 64 ;;
+build) want=$build ;; demo) want=$demo ;; check) want=$check ;; fuzz) want=$fuzz ;;
+*) echo "usage: deps.sh build|demo|check|fuzz" >&2; exit 64 ;;
 esac
 missing=()
 for p in $want; do
@@ -34,6 +36,11 @@ install || { apt-get update >>"$log" 2>&1 && install; } || { tail -5 "$log" >&2;
 rm -f "$log"
 if [ -d /run/systemd/system ]; then
   for p in "${missing[@]}"; do
-    [ "$p" != etcd-server ] || systemctl disable --now etcd >/dev/null 2>&1 || true
+    case $p in
+    etcd-server) systemctl disable --now etcd >/dev/null 2>&1 || true ;;
+    redis-server | redis-sentinel | haproxy | patroni) systemctl disable --now "$p" >/dev/null 2>&1 || true ;;
+    nginx-light) systemctl disable --now nginx >/dev/null 2>&1 || true ;;
+    postgresql-15) systemctl disable --now postgresql >/dev/null 2>&1 || true ;;
+    esac
   done
 fi

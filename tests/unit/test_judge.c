@@ -167,7 +167,7 @@ static void test_censored(void **state) {
         if (i == 1)
             assert_string_equal(
                 c->why, "downtime.max cannot be judged: the window at 2.1 s never closed: the load ended 0 ms after the first good one; "
-                        "raise settle.");
+                        "give the load more time after the last fault (duration).");
         assert_true(isnan(j->lanes[0].by_time));
         judgement_free(j);
         fixture_free(&f);
@@ -334,7 +334,8 @@ static void test_verdicts(void **state) {
         {NEVER_READY, VERDICT_INCONCLUSIVE, "The run is not to be trusted: etcd-2 never got ready."},
         {SKIP, VERDICT_SKIPPED, "Skipped: nothing to do."},
         {SKIPPED_ACT, VERDICT_SKIPPED, "Skipped: no candidate."},
-        {SKIPPED_ACT | OVER_LIMIT, VERDICT_SKIPPED, NULL},
+        {SKIPPED_ACT | OVER_LIMIT, VERDICT_FAIL, "availability was 100 %, limit 100 %."}, /* a violated limit is one without any act too */
+        {SKIP | OVER_LIMIT, VERDICT_FAIL, NULL},
         {SKIPPED_ACT | NO_END, VERDICT_INCONCLUSIVE, NULL},
         {SKIPPED_ACT | ABORT, VERDICT_ABORTED, NULL},
         {NO_ACT, VERDICT_INCONCLUSIVE, "kill was never carried out: it was never due."},
@@ -357,6 +358,10 @@ static void test_verdicts(void **state) {
         struct judgement *j = judged(&f);
         if (j->verdict != rows[i].verdict || (rows[i].why && strcmp(j->why, rows[i].why)))
             fail_msg("row %zu: %s: %s", i, verdict_names[j->verdict], j->why);
+        if (rows[i].flags == SKIPPED_ACT) { /* the checks keep their own words */
+            assert_int_equal(check(j, "complete")->verdict, VERDICT_PASS);
+            assert_string_equal(check(j, "observed")->why, "kill was never carried out: no candidate.");
+        }
         judgement_free(j);
         fixture_free(&f);
     }

@@ -47,7 +47,7 @@ static void on_done(const char *why, const json_t *captured, int64_t asked_ns, i
 }
 
 static struct probe_context context(struct answer *a, int64_t timeout_ns) {
-    return (struct probe_context){.loop = loop, .http = http, .netns_fd = -1, .timeout_ns = timeout_ns, .vars = &vars, .done = on_done,
+    return (struct probe_context){.loop = loop, .http = http, .netns_fd = -1, .cgroup_fd = -1, .timeout_ns = timeout_ns, .vars = &vars, .done = on_done,
                                   .arg = a};
 }
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define HEADER "{\"schema\":1,\"loads\":[{\"name\":\"writes\"}]}\n"
+#define MEMBER(name, value) "{\"schema\":1,\"" name "\":" value "}\n"
 #define EVENT(n)                                                                                                                           \
     "{\"seq\":" #n ",\"t\":10,\"actor\":\"run\",\"op\":\"note/x\",\"phase\":\"info\",\"kind\":\"\",\"target\":\"\",\"data\":{}}\n"
 
@@ -66,7 +67,31 @@ static const struct row {
     {HEADER "{\"seq\":0,\"t\":1,\"op\":7}\n" EVENT(1), -EBADMSG, 0, false, "must be strings"},
     {HEADER "{\"seq\":0,\"t\":1,\"op\":\"\xff\"}\n" EVENT(1), -EBADMSG, 0, false, "history.jsonl:2:"},
     {HEADER "{\"seq\":0,\"t\":1,\"op\":null}\n" EVENT(1), 0, 2, false, NULL},
-    {HEADER EVENT(5) EVENT(3), 0, 2, false, NULL}, /* given back by seq */
+    {HEADER EVENT(5) EVENT(6), -EBADMSG, 0, false, "history.jsonl:2: \"seq\" is 5, 0 was due"},
+    {HEADER EVENT(0) EVENT(2) EVENT(3), -EBADMSG, 0, false, "history.jsonl:3: \"seq\" is 2, 1 was due"},
+    {HEADER EVENT(0) EVENT(0), -EBADMSG, 0, false, "history.jsonl:3: \"seq\" is 0, 1 was due"}, /* the last line too: that is no tear */
+    {HEADER EVENT(-1), -EBADMSG, 0, false, "history.jsonl:2: \"seq\" is -1, 0 was due"},
+    {MEMBER("loads", "{}"), -EBADMSG, 0, false, "history.jsonl:1: \"loads\" must be an array"},
+    {MEMBER("loads", "null"), -EBADMSG, 0, false, "history.jsonl:1: \"loads\" must be an array"},
+    {MEMBER("loads", "[]"), 0, 0, false, NULL},
+    {MEMBER("loads", "[{\"name\":\"a\"},7]"), -EBADMSG, 0, false, "history.jsonl:1: \"loads\"[1].name"},
+    {MEMBER("loads", "[{\"goods\":1}]"), -EBADMSG, 0, false, "history.jsonl:1: \"loads\"[0].name"},
+    {MEMBER("loads", "[{\"name\":\"a\",\"goods\":5.5}]"), -EBADMSG, 0, false, "history.jsonl:1: \"loads\"[0].goods"},
+    {MEMBER("loads", "[{\"name\":\"a\",\"over_ns\":\"1s\"}]"), -EBADMSG, 0, false, "history.jsonl:1: \"loads\"[0].over_ns"},
+    {MEMBER("loads", "[{\"name\":\"a\",\"lanes\":\"fresh\"}]"), -EBADMSG, 0, false, "history.jsonl:1: \"loads\"[0].lanes"},
+    {MEMBER("loads", "[{\"name\":\"a\",\"lanes\":[1]}]"), -EBADMSG, 0, false, "history.jsonl:1: \"loads\"[0].lanes"},
+    {MEMBER("loads", "[{\"name\":\"a\",\"lanes\":[\"new\"],\"goods\":5,\"more\":{}}]"), 0, 0, false, NULL},
+    {MEMBER("faults", "7"), -EBADMSG, 0, false, "history.jsonl:1: \"faults\" must be an array"},
+    {MEMBER("faults", "[null]"), -EBADMSG, 0, false, "history.jsonl:1: \"faults\"[0].name"},
+    {MEMBER("faults", "[{\"name\":\"a\",\"holds\":1}]"), -EBADMSG, 0, false, "history.jsonl:1: \"faults\"[0].holds"},
+    {MEMBER("faults", "[{\"name\":\"a\",\"kind\":[]}]"), -EBADMSG, 0, false, "history.jsonl:1: \"faults\"[0].kind"},
+    {MEMBER("expect", "\"errors < 1%\""), -EBADMSG, 0, false, "history.jsonl:1: \"expect\" must be an array"},
+    {MEMBER("expect", "[\"errors < 1%\",1]"), -EBADMSG, 0, false, "history.jsonl:1: \"expect\"[1] is"},
+    {MEMBER("workloads", "[{\"name\":\"a\",\"replicas\":\"3\"}]"), -EBADMSG, 0, false, "history.jsonl:1: \"workloads\"[0].replicas"},
+    {MEMBER("workloads", "[[]]"), -EBADMSG, 0, false, "history.jsonl:1: \"workloads\"[0].name"},
+    {MEMBER("plan", "[{\"fault\":\"kill\",\"occurrence\":1}]"), -EBADMSG, 0, false, "history.jsonl:1: \"plan\"[0].fault"},
+    {MEMBER("plan", "[{\"fault\":0}]"), -EBADMSG, 0, false, "history.jsonl:1: \"plan\"[0].occurrence"},
+    {MEMBER("plan", "[{\"fault\":0,\"occurrence\":1}]"), 0, 0, false, NULL},
 };
 
 static void test_rows(void **state) {
@@ -136,7 +161,10 @@ static void reason(struct file *f) { f->samples[1].reason = REASON_COUNT; }
 static void load(struct file *f) { f->samples[2].load = 1; }
 static void time_range(struct file *f) { f->samples[3].end_ns = INT64_MAX; }
 static void zeros(struct file *f) { memset(&f->samples[2], 0, 2 * sizeof f->samples[0]); }
-static void backwards(struct file *f) { f->samples[3].end_ns = -50; }
+static void no_time(struct file *f) { f->samples[3].end_ns = f->samples[3].start_ns; }
+static void backwards(struct file *f) { f->samples[3].end_ns = f->samples[3].start_ns - 1; }
+static void too_early(struct file *f) { f->samples[3].start_ns = f->samples[3].planned_ns - 1; }
+static void hole(struct file *f) { memset(&f->samples[1], 0, sizeof f->samples[1]); }
 
 static const struct sample_row sample_rows[] = {
     {"whole", 320, 0, 4, false, NULL, NULL},
@@ -154,7 +182,10 @@ static const struct sample_row sample_rows[] = {
     {"load", 320, -EBADMSG, 0, false, "record 3: its load", load},
     {"time", 320, -EBADMSG, 0, false, "record 4: time out of range", time_range},
     {"zeros", 320, 0, 2, true, NULL, zeros},
-    {"clock backwards", 320, 0, 4, false, NULL, backwards},
+    {"a hole", 320, -EBADMSG, 0, false, "samples.bin: record 2: all zero", hole},
+    {"unsent", 320, 0, 4, false, NULL, no_time}, /* start = end = planned */
+    {"clock backwards", 320, -EBADMSG, 0, false, "samples.bin: record 4: it ended before it started", backwards},
+    {"before its plan", 320, -EBADMSG, 0, false, "samples.bin: record 4: it started before it was planned", too_early},
 };
 
 static void test_samples(void **state) {

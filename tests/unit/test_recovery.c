@@ -296,11 +296,121 @@ static void test_marks(void **state) {
     fixture_free(&f);
 }
 
+/* One planned act with two victims (mode: all), at 2050 and 2060. Bad 2100..2900: over at 3010. Both seen gone at 2070, after the
+ * second was invoked; etcd-0 is ready again at 3000, etcd-1, and with it all, at 4050. */
+static void test_victims_of_one_act(void **state) {
+    (void)state;
+    static const char *const data[] = {"{\"id\":1,\"fault\":\"kill\",\"occurrence\":1}", "{\"id\":2,\"fault\":\"kill\",\"occurrence\":1}"};
+    for (int noticed = 0; noticed < 2; noticed++) {
+        struct fixture f;
+        fixture_init(&f, HEADER);
+        fixture_requests(&f, 0, 2100, 10, OUTCOME_GOOD);
+        fixture_requests(&f, 2100, 3000, noticed ? 50 : 10, noticed ? OUTCOME_BAD : OUTCOME_GOOD);
+        fixture_requests(&f, 3000, 6000, 10, OUTCOME_GOOD);
+        for (int i = 0; i < 2; i++)
+            pod(&f, 100, "ready", i ? "etcd-1" : "etcd-0");
+        for (int i = 0; i < 2; i++) {
+            fixture_event(&f, 2049 + 10 * i, "fault/act", "invoke", "pod-kill", i ? "etcd-1" : "etcd-0", data[i]);
+            fixture_event(&f, 2050 + 10 * i, "fault/act", "ok", "pod-kill", i ? "etcd-1" : "etcd-0", data[i]);
+        }
+        for (int i = 0; i < 2; i++) {
+            pod(&f, 2070, "exited", i ? "etcd-1" : "etcd-0");
+            fixture_event(&f, 2070, "fault/observed", "info", "", "", data[i]);
+        }
+        pod(&f, 3000, "ready", "etcd-0");
+        pod(&f, 4050, "ready", "etcd-1");
+        struct judgement *j = judged(&f);
+        for (int i = 0; i < 2; i++) {
+            const struct act_figures *a = &j->acts[i];
+            assert_int_equal(a->redundancy, (2000 - 10 * i) * MS);
+            assert_int_equal(a->noticed, noticed);
+            assert_int_equal(a->detect, noticed ? (100 - 10 * i) * MS : UNKNOWN_NS);
+            assert_int_equal(a->sustained, noticed ? (960 - 10 * i) * MS : 0); /* 0: 10 ms until the next victim do not end the watch */
+            assert_false(a->censored);
+        }
+        judgement_free(j);
+        fixture_free(&f);
+    }
+}
+
+/* Faults at 2050 and 2300. The first bad request starts at 2100, before the second fault, and hangs until 2600, after it: the window is
+ * the second one's, as the latest, but the first answers for it too. */
+static void test_begun_before_the_next(void **state) {
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, HEADER);
+    fixture_requests(&f, 0, 2100, 10, OUTCOME_GOOD);
+    fixture_requests(&f, 2100, 3000, 500, OUTCOME_BAD);
+    fixture_requests(&f, 3000, 6000, 10, OUTCOME_GOOD);
+    act(&f, 2050, 1, "kill", "etcd-0", "");
+    act(&f, 2300, 2, "kill", "etcd-1", "");
+    struct judgement *j = judged(&f);
+    assert_int_equal(j->lanes[0].downtime[0].act, 1);
+    assert_int_equal(j->lanes[0].downtime[0].begun_in, 0);
+    assert_true(j->acts[0].noticed);
+    assert_int_equal(j->acts[0].detect, 550 * MS);
+    assert_int_equal(j->acts[0].sustained, 960 * MS);
+    assert_int_equal(j->acts[1].detect, 300 * MS);
+    assert_int_equal(j->acts[1].sustained, 710 * MS);
+    judgement_free(j);
+    fixture_free(&f);
+}
+
+/* The same with the faults 3 s apart, and all well in between: the request under way at the second one is not the first one's. */
+static void test_in_flight_at_the_next(void **state) {
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, HEADER);
+    fixture_requests(&f, 0, 5000, 10, OUTCOME_GOOD);
+    fixture_requests(&f, 5000, 6000, 500, OUTCOME_BAD);
+    fixture_requests(&f, 6000, 9000, 10, OUTCOME_GOOD);
+    act(&f, 2050, 1, "kill", "etcd-0", "");
+    act(&f, 5050, 2, "kill", "etcd-1", "");
+    struct judgement *j = judged(&f);
+    assert_int_equal(j->lanes[0].downtime[0].begun_in, 0);
+    assert_false(j->acts[0].noticed);
+    assert_int_equal(j->acts[0].sustained, 0);
+    assert_int_equal(j->acts[1].sustained, 960 * MS);
+    judgement_free(j);
+    fixture_free(&f);
+}
+
+/* Only one request fails, and it was under way when the act came: the goods around it end before the act, and so does, by their starts,
+ * the window. It was over for the user with the first good one after the act: started at 2060, ended at 2065. */
+static void test_only_in_flight(void **state) {
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, HEADER);
+    fixture_requests(&f, 0, 2000, 10, OUTCOME_GOOD);
+    fixture_sample(&f, 0, LANE_REUSED, SAMPLE_NO_TARGET, 2000, 500, OUTCOME_BAD);
+    for (int t = 2010; t < 4000; t += 10)
+        if (t != 2050)
+            fixture_sample(&f, 0, LANE_REUSED, SAMPLE_NO_TARGET, t, 5, OUTCOME_GOOD);
+    act(&f, 2050, 1, "kill", "etcd-0", "");
+    struct judgement *j = judged(&f);
+    assert_int_equal(j->lanes[0].downtime[0].end, 2015 * MS);
+    assert_int_equal(j->acts[0].detect, 450 * MS);
+    assert_int_equal(j->acts[0].sustained, 15 * MS);
+    judgement_free(j);
+    fixture_free(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_marks), cmocka_unit_test(test_plain),      cmocka_unit_test(test_in_flight),       cmocka_unit_test(test_not_noticed),
-        cmocka_unit_test(test_censored),   cmocka_unit_test(test_two_in_a_window), cmocka_unit_test(test_attribution),
-        cmocka_unit_test(test_redundancy), cmocka_unit_test(test_roles),           cmocka_unit_test(test_unjudged_load),
+        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_in_flight),
+        cmocka_unit_test(test_only_in_flight),
+        cmocka_unit_test(test_not_noticed),
+        cmocka_unit_test(test_censored),
+        cmocka_unit_test(test_two_in_a_window),
+        cmocka_unit_test(test_victims_of_one_act),
+        cmocka_unit_test(test_begun_before_the_next),
+        cmocka_unit_test(test_in_flight_at_the_next),
+        cmocka_unit_test(test_attribution),
+        cmocka_unit_test(test_redundancy),
+        cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_unjudged_load),
+        cmocka_unit_test(test_marks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

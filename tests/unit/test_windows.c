@@ -63,6 +63,13 @@ static const struct row {
     {"unsent inside", 1, 0, {{'g', 0, 1}, {'b', 10, 5}, {'u', 20, 0}, {'g', 30, 1}}, {{0, 10, 0, 21, 31, 1, 1}}, 1},
     {"unsent right before", 1, 0, {{'g', 0, 1}, {'u', 5, 0}, {'b', 10, 5}, {'g', 30, 1}}, {{0, 10, 0, 21, 31, 1, 1}}, 1},
     {"unsent before a good one", 1, 0, {{'g', 0, 1}, {'u', 5, 0}, {'g', 7, 1}, {'b', 10, 5}, {'g', 30, 1}}, {{7, 10, 0, 21, 24, 1, 0}}, 1},
+    /* within the closing goods: the first of them may not have been the end, but it is what was seen */
+    {"unsent while closing",
+     3,
+     0,
+     {{'g', 0, 1}, {'b', 10, 5}, {'g', 20, 1}, {'u', 30, 0}, {'g', 40, 1}, {'g', 50, 1}},
+     {{0, 10, 0, 11, 21, 1, 0}},
+     1},
     {"clock backwards", 1, 0, {{'g', 0, 1}, {'b', 10, -20}, {'g', 11, -50}}, {{0, 10, 20, 0, 0, 1, 0}}, 1},
 };
 
@@ -110,6 +117,30 @@ static void test_stall(void **state) {
     }
 }
 
+/* Closed by the goods at 20, 40 and 50; what was missed at 30 may have been bad: then the end is that of the one at 40. A bad one after
+ * that begins the streak anew, and what was missed before it is inside the window. */
+static void test_late(void **state) {
+    (void)state;
+    struct windows w;
+    for (int again = 0; again < 2; again++) {
+        windows_init(&w, 3, 0);
+        windows_add(&w, 0, REQUEST_GOOD, 0, 1);
+        windows_add(&w, 1, REQUEST_BAD, 10, 15);
+        windows_add(&w, 2, REQUEST_GOOD, 20, 21);
+        windows_add(&w, 3, REQUEST_UNSENT_STALL, 30, 30);
+        windows_add(&w, 4, REQUEST_GOOD, 40, 41);
+        if (again)
+            windows_add(&w, 5, REQUEST_BAD, 45, 46);
+        for (int t = 50; t < 80; t += 10)
+            windows_add(&w, 6, REQUEST_GOOD, t, t + 1);
+        assert_int_equal(w.count, 1);
+        assert_int_equal(w.list[0].end, again ? 51 : 21);
+        assert_int_equal(w.list[0].late, again ? U : 41);
+        assert_false(w.list[0].stalled);
+        windows_free(&w);
+    }
+}
+
 /* An open window reaches to the end of the data. */
 static void test_stall_open(void **state) {
     (void)state;
@@ -124,6 +155,8 @@ static void test_stall_open(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_stall), cmocka_unit_test(test_stall_open)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rows), cmocka_unit_test(test_stall), cmocka_unit_test(test_late), cmocka_unit_test(test_stall_open),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

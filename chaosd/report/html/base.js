@@ -5,7 +5,7 @@ const byId = (id) => document.getElementById(id);
 
 /* Names and log lines come from outside: what would move a cursor or turn the direction of text is shown as its number. */
 function clean(text) {
-  return String(text).replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g,
+  return String(text).replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
     (c) => (c === "\t" ? " " : "\\x" + c.charCodeAt(0).toString(16).padStart(2, "0")));
 }
 

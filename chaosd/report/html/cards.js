@@ -5,7 +5,8 @@ const fact = (name, value, wide) => (known(value) && value !== "" ? el("div", { 
 function cardState(c) {
   if (c.skipped) return ["skipped", "skipped"];
   if (!c.acted) return ["fail", "failed"];
-  if (c.holds && !c.reverted) return ["fail", "not reverted"];
+  if (c.stuck) return ["fail", "NOT REVERTED"];
+  if (c.holds && !c.reverted) return ["inconclusive", "not seen reverted"];
   if (!c.observed) return ["inconclusive", "never seen in effect"];
   if (c.stalled) return ["inconclusive", "chaosd stalled"];
   if (c.censored) return ["inconclusive", "recovery not seen"];
@@ -71,7 +72,7 @@ function facts(c) {
   return el("dl", { class: "facts" },
     fact("First failure", c.noticed ? milestone("detect") : c.acted ? "none" : null), fact("First good after it", milestone("first_good")),
     fact("Good for good", milestone("sustained")), fact("Every replica ready", milestone("redundancy")),
-    fact("Downtime, least … likely … most", windows), fact("Reverted", c.holds && c.acted ? (c.reverted ? "after " + ms(c.reverted_after) : "NOT REVERTED") : null),
+    fact("Downtime, least … likely … most", windows), fact("Reverted", c.holds && c.acted ? (c.reverted ? "after " + ms(c.reverted_after) : c.stuck ? "NOT REVERTED" : "not seen") : null),
     fact("Victim", (c.target || "none") + (known(c.pid) ? ` (pid ${c.pid})` : "")), fact("Role", c.role_before ? `${c.role_before} → ${c.role_after || "nobody seen"}` : null),
     fact("Beside the role", dataText(c.data_before, c.data_after)), fact("Drawn from", c.candidates && c.candidates.length ? c.candidates.join(", ") + more : null),
     fact("Draw", c.draw), fact("Planned at", known(c.planned) ? `${moment(c.planned, 1)}` + (known(c.at) ? `, done ${ms(c.at - c.planned)} later` : "") : null),

@@ -115,6 +115,7 @@ function makeCharts() {
   const drawn = Boolean(load.good && load.good.length);
   for (const id of ["rate", "latency"]) byId(id).hidden = byId(id).previousElementSibling.hidden = !drawn;
   if (!drawn) return;
+  if (data.loads.length > 1) for (const e of document.querySelectorAll(".of-load")) e.textContent = ": " + clean(load.name);
   const rate = rateRows(load), top = Math.max(load.rate || 0, ...rate.map((r) => r[1])) * 1.15 || 1;
   charts.rate = new Dygraph(byId("rate"), rate, options({
     top: {

@@ -16,7 +16,7 @@ function faultRows() {
     },
   }));
 }
-const STATES = { held: "not reverted", unseen: "never seen in effect" };
+const STATES = { held: "NOT REVERTED", open: "not seen reverted", unseen: "never seen in effect" };
 
 function roleRows() {
   return data.roles.map((r) => ({

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The commands and their options as a man page and as completion for bash. */
-#include "words/words.h"
+#include "words_commands.h"
 
 #include <errno.h>
 #include <stdio.h>
