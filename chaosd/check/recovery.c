@@ -24,15 +24,15 @@ static bool streak(const struct load_work *l, int64_t from, int64_t to) {
 
 static bool same_act(const struct judgement *j, int a, size_t b) { return a >= 0 && act_same(j, (size_t)a, b); }
 
-/* Attributed to the act, or still open when it came: then both answer for it. So they do where the window's first bad request was
- * under way when a later act came, unless the load was seen to be well again after the earlier one. */
+/* Attributed to the act, or still open when it came: then both answer for it. So do, unless the load was seen to be well in between,
+ * all victims of one planned act, and the act before where the window's first bad request was under way when a later one came. */
 static bool concerns(const struct judgement *j, size_t act, const struct load_work *l, const struct window *win, const struct downtime *d) {
     int64_t at = j->acts[act].at;
     if (d->act == (int)act)
         return true;
     if (win->end != UNKNOWN_NS && win->end <= at)
         return false;
-    return same_act(j, d->act, act) || win->first_end < at || (same_act(j, d->begun_in, act) && !streak(l, at, win->first_start));
+    return win->first_end < at || ((same_act(j, d->act, act) || same_act(j, d->begun_in, act)) && !streak(l, at, win->first_start));
 }
 
 /* End of the earliest bad request of the window that ended after the act. */

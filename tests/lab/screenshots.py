@@ -7,7 +7,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 from chromium import Browser, PROGRAM  # noqa: E402
 
 SIZES = {"wide": (1280, 800), "narrow": (390, 844)}
-README_HEIGHT = 1150  # verdict, figures and the whole time axis
 
 
 def main(page, folder, every):
@@ -17,7 +16,9 @@ def main(page, folder, every):
     folder.mkdir(parents=True, exist_ok=True)
     with Browser() as b:
         b.prefer("light")
-        b.size(1280, README_HEIGHT)
+        b.size(1280, 800)
+        b.open(page)  # the README's: verdict, figures and the whole time axis
+        b.size(1280, int(b.eval("document.getElementById('timeline').getBoundingClientRect().bottom")) + 20)
         b.open(page)
         (folder / "report.png").write_bytes(b.picture())
         for name, (width, height) in SIZES.items() if every else ():

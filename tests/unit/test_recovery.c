@@ -296,7 +296,8 @@ static void test_marks(void **state) {
     fixture_free(&f);
 }
 
-/* One planned act with two victims (mode: all), at 2050 and 2060. Bad 2100..2900: over at 3010. Both seen gone at 2070, after the
+/* One planned act with two victims (mode: all), at 2050 and 2060. Bad 2100..2900, and one that was
+ * under way, 2040 to 2100: over at 3010. Both seen gone at 2070, after the
  * second was invoked; etcd-0 is ready again at 3000, etcd-1, and with it all, at 4050. */
 static void test_victims_of_one_act(void **state) {
     (void)state;
@@ -307,6 +308,8 @@ static void test_victims_of_one_act(void **state) {
         fixture_requests(&f, 0, 2100, 10, OUTCOME_GOOD);
         fixture_requests(&f, 2100, 3000, noticed ? 50 : 10, noticed ? OUTCOME_BAD : OUTCOME_GOOD);
         fixture_requests(&f, 3000, 6000, 10, OUTCOME_GOOD);
+        if (noticed)
+            fixture_sample(&f, 0, LANE_REUSED, SAMPLE_NO_TARGET, 2040, 60, OUTCOME_BAD);
         for (int i = 0; i < 2; i++)
             pod(&f, 100, "ready", i ? "etcd-1" : "etcd-0");
         for (int i = 0; i < 2; i++) {
@@ -324,7 +327,7 @@ static void test_victims_of_one_act(void **state) {
             const struct act_figures *a = &j->acts[i];
             assert_int_equal(a->redundancy, (2000 - 10 * i) * MS);
             assert_int_equal(a->noticed, noticed);
-            assert_int_equal(a->detect, noticed ? (100 - 10 * i) * MS : UNKNOWN_NS);
+            assert_int_equal(a->detect, noticed ? (50 - 10 * i) * MS : UNKNOWN_NS);
             assert_int_equal(a->sustained, noticed ? (960 - 10 * i) * MS : 0); /* 0: 10 ms until the next victim do not end the watch */
             assert_false(a->censored);
         }

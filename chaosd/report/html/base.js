@@ -56,7 +56,7 @@ function ticks(from, to, n) {
   return { step, list };
 }
 
-const tickCount = () => Math.max(2, Math.floor((byId("plot").clientWidth - 120) / 105));
+const tickCount = () => Math.max(2, Math.floor((byId("plot").clientWidth - 120) / (byId("plot").clientWidth < 560 ? 70 : 105)));
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
 
