@@ -43,7 +43,7 @@ FUZZING ?=
 # With FUZZING libFuzzer drives the targets, else a main that replays their corpora.
 FUZZ_MAIN := $(if $(FUZZING),,$(B)/obj/tests/fuzz/replay.o)
 
-.PHONY: all deps deps-build deps-demo deps-check deps-fuzz words fuzz fuzz-programs demo check check-asan valgrind test-programs install clean
+.PHONY: screenshots all deps deps-build deps-demo deps-check deps-fuzz words fuzz fuzz-programs demo check check-asan valgrind test-programs install clean
 all: $(B)/chaosd
 
 # The flags are part of what is built: a change of compiler or flags rebuilds.
@@ -55,6 +55,11 @@ FORCE:
 $(B)/obj/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(Q)echo "  CC $<"; $(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+# The page's own files and dygraphs go in as they are.
+DYGRAPHS_DIR ?= /usr/share/javascript/dygraphs
+$(B)/obj/chaosd/report/html_assets.o: $(wildcard chaosd/report/html/*) $(wildcard $(DYGRAPHS_DIR)/dygraph.min.js)
+$(B)/obj/chaosd/report/html_assets.o: ALL_CFLAGS += -DDYGRAPHS_DIR='"$(DYGRAPHS_DIR)"'
 
 $(B)/libchaosd.a: $(LIB_OBJ)
 	@rm -f $@; ar rcs $@ $^
@@ -110,6 +115,12 @@ check-asan: deps-check
 valgrind: deps-check
 	@$(MAKE) --no-print-directory -j$$(nproc) test-programs
 	@B=$(B) bash tests/run.sh valgrind
+
+# The picture of the README, from the newest run (RUN=DIR: another).
+RUN ?= runs/latest
+screenshots: all
+	@$(B)/chaosd report $(RUN) >/dev/null || [ $$? -le 4 ]
+	@python3 tests/lab/screenshots.py $(RUN)/report.html docs/pictures
 
 install: all
 	install -D -m 0755 $(B)/chaosd $(DESTDIR)$(PREFIX)/bin/chaosd

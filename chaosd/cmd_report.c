@@ -13,7 +13,7 @@ struct options {
 };
 
 static const struct option_row rows[] = {
-    {"format", 'f', OPT_STRING, offsetof(struct options, format), "KIND", "What is printed: text (default), json or junit."},
+    {"format", 'f', OPT_STRING, offsetof(struct options, format), "KIND", "What is printed: text (default), json, junit, html or markdown."},
     {"json", 0, OPT_FLAG, offsetof(struct options, json), NULL, "The same as --format=json."},
     {0},
 };
@@ -50,7 +50,7 @@ static int main_report(int argc, char **argv) {
     const char *format = o.json ? "json" : o.format ? o.format : "text";
     const struct report_kind *k = report_kind(format);
     if (!k) {
-        error_set(&err, 0, "--format %s: there is no such report; expected text, json or junit", format);
+        error_set(&err, 0, "--format %s: there is no such report; expected text, json, junit, html or markdown", format);
         return fail(EXIT_USAGE, &err);
     }
     return render(first < argc ? argv[first] : "runs/latest", k, &err);

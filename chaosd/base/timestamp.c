@@ -30,6 +30,8 @@ bool timestamp_find(const char *line, int64_t *ret_wall_ns) {
         struct tm tm = {0};
         if (sscanf(p, "%4d-%2d-%2d%*c%2d:%2d:%2d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec) != 6)
             continue;
+        if (tm.tm_year < 1970 || tm.tm_year > 2200) /* what ns in 64 bits can hold, with room */
+            continue;
         tm.tm_year -= 1900;
         tm.tm_mon -= 1;
         p += 19;

@@ -47,7 +47,8 @@ static void choose_axis(struct page *p) {
 
 static const char *category(const char *name) {
     static const struct { const char *prefix, *category; } rows[] = {
-        {"complete", "The drill itself"}, {"baseline", "The drill itself"}, {"observed", "The drill itself"}, {"reverted", "The drill itself"},
+        {"complete", "The drill itself"}, {"baseline", "The drill itself"},
+        {"observed", "The drill itself"}, {"reverted", "The drill itself"},
         {"availability", "Availability"}, {"errors", "Availability"}, {"downtime", "Downtime"}, {"recovery", "Recovery"}, {"p(", "Latency"},
         {"latency", "Latency"}, {"ledger", "Data"}, {"rpo", "Data"}, {"lost", "Data"},
     };
@@ -131,7 +132,9 @@ static void put_run(struct page *p) {
 static int write_model(const struct judgement *j, struct buf *out) {
     cleanup(arena_freep) struct arena *a = arena_new();
     struct page p = {.j = j, .w = {.out = out}, .a = a};
-    static void (*const parts[])(struct page *) = {put_run, put_checks, put_figures, page_series, page_lanes, page_pods, page_choose_cards, page_cards};
+    static void (*const parts[])(struct page *) = {
+        put_run, put_checks, put_figures, page_series, page_lanes, page_pods, page_choose_cards, page_cards,
+    };
     if (!a)
         return -ENOMEM;
     choose_axis(&p);

@@ -136,7 +136,8 @@ static void put_windows(struct page *p, size_t act) {
 static void put_milestones(struct page *p, const struct act_figures *f) {
     struct jw *w = &p->w;
     const struct { const char *key; int64_t ns; } rows[] = {
-        {"detect", f->detect}, {"first_good", f->first_good}, {"sustained", f->sustained}, {"redundancy", f->redundancy}, {"at_least", f->at_least},
+        {"detect", f->detect}, {"first_good", f->first_good}, {"sustained", f->sustained},
+        {"redundancy", f->redundancy}, {"at_least", f->at_least},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         jw_ms(jw_key(w, rows[i].key), rows[i].ns);

@@ -90,15 +90,18 @@ static void downtime(const struct judgement *j, struct buf *out) {
             }
         }
     if (worst && worst->max != UNKNOWN_NS)
-        buf_printf(&more, "at most; likely %s, at least %s", words_ms(words_ns_ms(worst->point), n[1]), words_ms(words_ns_ms(worst->min), n[0]));
+        buf_printf(&more, "at most; likely %s, at least %s", words_ms(words_ns_ms(worst->point), n[1]),
+                   words_ms(words_ns_ms(worst->min), n[0]));
     else if (worst)
-        buf_printf(&more, "at least %s; the window has no known %s", words_ms(words_ns_ms(worst->min), n[0]), worst->end == UNKNOWN_NS ? "end" : "beginning");
+        buf_printf(&more, "at least %s; the window has no known %s", words_ms(words_ns_ms(worst->min), n[0]),
+                   worst->end == UNKNOWN_NS ? "end" : "beginning");
     else
         buf_str(&more, j->lane_count ? "no request failed" : "there was no load");
     if (worst)
         buf_printf(&more, "; %s, %s window%s in all%s", of->load, words_count((int64_t)count, n[2]), count == 1 ? "" : "s",
                    worst->stalled ? "; chaosd itself stalled in it" : "");
-    tile(out, &(struct tile){"downtime", "Worst downtime", worst ? duration(worst->max, value) : j->lane_count ? "none" : "unknown"}, &more);
+    tile(out, &(struct tile){"downtime", "Worst downtime", !worst ? (j->lane_count ? "none" : "unknown") : duration(worst->max, value)},
+         &more);
 }
 
 static void recovery(const struct judgement *j, struct buf *out) {
@@ -122,7 +125,8 @@ static void recovery(const struct judgement *j, struct buf *out) {
                    worst->at_least != UNKNOWN_NS && worst->at_least > 0 ? words_ms(words_ns_ms(worst->at_least), n[0]) : "");
     if (worst && worst->redundancy != UNKNOWN_NS && worst->redundancy > 0)
         buf_printf(&more, "; every replica ready after %s", words_ms(words_ns_ms(worst->redundancy), n[1]));
-    tile(out, &(struct tile){"recovery", "Worst recovery", !worst ? "unknown" : quiet ? "none needed" : duration(worst->sustained, value)}, &more);
+    const char *figure = !worst ? "unknown" : quiet ? "none needed" : duration(worst->sustained, value);
+    tile(out, &(struct tile){"recovery", "Worst recovery", figure}, &more);
 }
 
 static void faults(const struct judgement *j, struct buf *out) {

@@ -95,7 +95,8 @@ static size_t sequence(const unsigned char *p, size_t left, uint32_t *ret) {
 
 /* What must not stand in a script element, or not in JSON. */
 static bool escaped(uint32_t c) {
-    return c < 0x20 || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' || c == 0x7f || c == 0x2028 || c == 0x2029 || c == 0xfffe || c == 0xffff;
+    return c < 0x20 || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' || c == 0x7f || c == 0x2028 || c == 0x2029 ||
+           c == 0xfffe || c == 0xffff;
 }
 
 void jw_text_n(struct jw *w, const char *s, size_t len) {
@@ -165,11 +166,14 @@ void jw_json(struct jw *w, const json_t *v) {
 
 /* Controls, invisible characters, and what would show a text in another order than it is. */
 static bool unsafe(uint32_t c) {
-    return c < 0x20 || (c >= 0x7f && c <= 0x9f) || (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x2069) || c == 0xfeff;
+    return c < 0x20 || (c >= 0x7f && c <= 0x9f) || (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+           (c >= 0x2060 && c <= 0x2069) || c == 0xfeff;
 }
 
 void html_text(struct buf *out, const char *s) {
-    static const struct { char c; const char *entity; } rows[] = {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&#39;"}};
+    static const struct { char c; const char *entity; } rows[] = {
+        {'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&#39;"},
+    };
     size_t left = strlen(s);
     while (left) {
         uint32_t c = 0;

@@ -5,7 +5,10 @@
 
 #include <string.h>
 
-enum { FAULTS_MOST = 20, ACTS_MOST = 1000, PLANNED_MOST = 1000, ROLES_MOST = 8, SPANS_MOST = 500, WINDOW_ROWS_MOST = 40, WINDOWS_MOST = 500, STALLS_MOST = 500 };
+enum {
+    FAULTS_MOST = 20, ACTS_MOST = 1000, PLANNED_MOST = 1000, ROLES_MOST = 8, SPANS_MOST = 500,
+    WINDOW_ROWS_MOST = 40, WINDOWS_MOST = 500, STALLS_MOST = 500,
+};
 
 static void left_out(struct page *p, size_t n) { jw_int(jw_key(&p->w, "left_out"), (int64_t)n); }
 

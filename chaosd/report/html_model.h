@@ -28,7 +28,8 @@ void page_choose_cards(struct page *p);
 
 struct log_line { const char *pod, *text; int64_t at; }; /* at: offset from the act */
 struct evidence { struct log_line *lines; size_t count; };
-/* html_logs.c: lines of the pods' logs around each card's act, by their own stamps; as many as there are cards. From the arena; NULL: out of memory. */
+/* html_logs.c: lines of the pods' logs around each card's act, by their own stamps; as many as there are cards. From the arena;
+ * NULL: out of memory. */
 struct evidence *page_evidence(struct page *p);
 /* html_headline.c: verdict and headline figures as HTML, readable without scripts. */
 void html_verdict(const struct judgement *j, struct buf *out);
