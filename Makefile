@@ -19,7 +19,7 @@ V ?=
 Q := $(if $(V),,@)
 B ?= build$(if $(SAN),/asan)
 
-PKGS := libcurl jansson libnl-3.0 libnl-route-3.0 yaml-0.1
+PKGS := libcurl jansson libnl-3.0 libnl-route-3.0 yaml-0.1 sqlite3
 # What pkg-config says, found out by make itself only when something is built: `make deps` runs without it. libev brings no .pc file.
 pkg_cflags = $(shell pkg-config --cflags $(PKGS))
 pkg_libs = $(shell pkg-config --libs $(PKGS)) -lev -lm

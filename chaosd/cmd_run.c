@@ -10,6 +10,7 @@
 #include "progress.h"
 #include "report/report.h"
 #include "run.h"
+#include "runs_index.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -155,6 +156,17 @@ static int judge_and_report(const char *dir, const struct options *o, const stru
     return code;
 }
 
+/* Into the index of its folder, where that is ours or has one: `chaosd runs` would find it anyway, only more slowly. */
+static void remember(const char *dir, bool ours) {
+    char parent[PATH_MAX];
+    snprintf(parent, sizeof parent, "%s", dir);
+    char *name = strrchr(parent, '/');
+    if (name && name != parent) {
+        *name++ = 0;
+        runs_index_add(parent, name, ours);
+    }
+}
+
 /* The run, watched: by the live view where there is a terminal for it, else by plain lines. */
 static int execute(struct run_options *ro, const struct options *o, struct run_outcome *out, struct error *err) {
     FILE *to = o->json ? stderr : stdout;
@@ -193,6 +205,7 @@ static int carry_out(struct drill *d, const struct options *o, struct error *err
         return out.left ? EXIT_FAIL : EXIT_INCONCLUSIVE;
     }
     int code = judge_and_report(dir, o, &out, err);
+    remember(dir, !o->out);
     if (out.trouble.text[0])
         fprintf(stderr, "chaosd: %s\n", out.trouble.text);
     if (out.never_ready)

@@ -292,9 +292,9 @@ static int put_files(const struct judgement *j, struct arena *a, struct buf *out
     for (size_t i = 0; report_kinds[i]; i++)
         if (report_kinds[i]->file)
             buf_printf(&names, " %s", report_kinds[i]->file);
-    buf_printf(out, "\nFiles in %s: ", dir);
+    buf_printf(out, "\nFiles in %s\n  ", dir); /* a line of its own: how the rest wraps does not hang on where the folder is */
     if (buf_ok(&names))
-        text_wrap(out, names.data, text_width(dir) + 11, 2, WIDTH);
+        text_wrap(out, names.data, 2, 2, WIDTH);
     return buf_ok(&names) ? 0 : -ENOMEM;
 }
 

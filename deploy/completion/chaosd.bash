@@ -12,7 +12,7 @@ _chaosd() {
     case $command in
     "")
         operand=COMMAND
-        words="run plan check report revert version --help --version" ;;
+        words="run plan check report runs revert version --help --version" ;;
     run)
         operand=SCENARIO
         words="--seed --set --set-secret --out --yes --dry-run --json --quiet --no-live --help"
@@ -29,6 +29,10 @@ _chaosd() {
         operand=RUN
         words="--format --json --help"
         valued="--format:KIND -f:KIND" ;;
+    runs)
+        operand=
+        words="--dir --number --json --rebuild --help"
+        valued="--dir:DIR -d:DIR --number:N -n:N" ;;
     revert)
         operand=RUN
         words="--all --force --help"

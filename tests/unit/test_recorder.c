@@ -114,7 +114,7 @@ static void test_large(void **state) {
     for (int i = 0; i < EVENTS; i++)
         recorder_event(r, "run", "note/x", "info", NULL, i == 17 ? big : "t", NULL);
     for (int i = 0; i < SAMPLES; i++)
-        recorder_sample(r, &(struct sample){.planned_ns = i, .end_ns = i + 1});
+        recorder_sample(r, &(struct sample){.planned_ns = i, .start_ns = i, .end_ns = i + 1});
     assert_int_equal(recorder_close(r, NULL), 0);
     struct history *h = NULL;
     assert_int_equal(history_load(dir, &h, NULL), 0);

@@ -189,7 +189,7 @@ static void test_text(void **state) {
         "  inconclusive  p(99.99) < 1s                p(99.99) cannot be judged: it takes at least 10,000\n"
         "                                             requests, there were 100.\n"
         "\n"
-        "Files in runs/test: history.jsonl samples.bin";
+        "Files in runs/test\n  history.jsonl samples.bin";
     char *files = text + strlen(want); /* then those of the kinds, in the table's order */
     cleanup_free char *head = strndup(text, strlen(want));
     assert_string_equal(head, want);
