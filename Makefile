@@ -43,7 +43,7 @@ FUZZING ?=
 # With FUZZING libFuzzer drives the targets, else a main that replays their corpora.
 FUZZ_MAIN := $(if $(FUZZING),,$(B)/obj/tests/fuzz/replay.o)
 
-.PHONY: screenshots all deps deps-build deps-demo deps-check deps-fuzz words fuzz fuzz-programs demo check check-asan valgrind test-programs install clean
+.PHONY: seeds screenshots all deps deps-build deps-demo deps-check deps-fuzz words fuzz fuzz-programs demo check check-asan valgrind test-programs install clean
 all: $(B)/chaosd
 
 # The flags are part of what is built: a change of compiler or flags rebuilds.
@@ -115,6 +115,11 @@ check-asan: deps-check
 valgrind: deps-check
 	@$(MAKE) --no-print-directory -j$$(nproc) test-programs
 	@B=$(B) bash tests/run.sh valgrind
+
+# Every scenario with five seeds (SEEDS="1 2 3"): half an hour.
+seeds: deps-check
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@bash tests/e2e/seeds.sh $(B)/chaosd
 
 # The picture of the README, from the newest run (RUN=DIR: another).
 RUN ?= runs/latest
