@@ -37,20 +37,27 @@ static bool stamp(int64_t wall_ns, bool iso, char *out, size_t size) {
 
 static json_t *number_or_null(double v, double unit) { return isnan(v) || isinf(v) ? json_null() : json_real(round(v * unit) / unit); }
 
-static json_t *row_json(const struct run_row *r) {
+static void arena_freep(struct arena **a) { arena_free(*a); }
+
+/* A folder may be named by any bytes; JSON holds text. */
+static json_t *row_json(const struct run_row *r, struct arena *a) {
     char when[32];
+    const char *folder = text_clean(a, r->folder);
     bool known = stamp(r->wall_ns, true, when, sizeof when);
-    return json_pack("{s:s, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:o, s:b}", "run", r->folder, "when", known ? when : NULL, "scenario", r->scenario,
+    return json_pack("{s:s, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:o, s:b}", "run", folder ? folder : "", "when", known ? when : NULL, "scenario", r->scenario,
                      "seed", r->seed, "verdict", r->verdict, "why", r->why, "availability", number_or_null(r->availability, 1e9),
                      "worst_downtime_ms", number_or_null(r->downtime_ms, 1e3), "downtime_open", r->downtime_open);
 }
 
 static int print_json(const struct runs *r, size_t n) {
     cleanup_json json_t *list = json_array();
+    cleanup(arena_freep) struct arena *a = arena_new();
+    if (!a)
+        return -ENOMEM;
     for (size_t i = 0; i < n; i++)
-        if (json_array_append_new(list, row_json(&r->rows[i])) < 0)
+        if (json_array_append_new(list, row_json(&r->rows[i], a)) < 0)
             return -ENOMEM;
-    if (json_dumpf(list, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) < 0)
+    if (json_dumpf(list, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(15)) < 0)
         return -ENOMEM;
     printf("\n");
     return 0;
@@ -76,8 +83,6 @@ static size_t line_width(void) {
     struct winsize w = {0};
     return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col ? w.ws_col : 10000;
 }
-
-static void arena_freep(struct arena **a) { arena_free(*a); }
 
 static int print_table(const struct runs *r, size_t n) {
     static const struct { const char *title; bool right, shrink; } columns[] = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The command table, and nothing else. */
 #include "cmd.h"
+#include "progress.h"
 #include "base/cleanup.h"
 #include "base/units.h"
 
@@ -28,7 +29,9 @@ static int unknown(const char *word) {
             names[n++] = commands[i]->name;
     names[n] = NULL;
     const char *near = did_you_mean(word, names);
-    fprintf(stderr, "chaosd: unknown command \"%s\"", word);
+    fputs("chaosd: unknown command \"", stderr);
+    progress_print_safe(stderr, word);
+    fputc('"', stderr);
     if (near)
         fprintf(stderr, ", did you mean \"%s\"?\n", near);
     else

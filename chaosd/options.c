@@ -3,6 +3,7 @@
 #include "base/redact.h"
 #include "base/units.h"
 #include "cmd.h"
+#include "progress.h"
 
 #include <getopt.h>
 #include <stdint.h>
@@ -50,8 +51,9 @@ static int set(const struct option_row *o, const char *value, void *options, str
 }
 
 static int bad_usage(const struct command *c, const char *text) {
-    fprintf(stderr, "chaosd %s: %s\nusage: chaosd %s %s%s (chaosd %s --help tells more)\n", c->name, text, c->name,
-            c->options ? "[OPTIONS] " : "", c->args, c->name);
+    fprintf(stderr, "chaosd %s: ", c->name);
+    progress_print_safe(stderr, text);
+    fprintf(stderr, "\nusage: chaosd %s %s%s (chaosd %s --help tells more)\n", c->name, c->options ? "[OPTIONS] " : "", c->args, c->name);
     return EXIT_USAGE + 1;
 }
 
@@ -123,6 +125,8 @@ int options_parse(const struct command *c, int argc, char **argv, void *options,
 int fail(int code, const struct error *err) {
     char text[sizeof err->text];
     memcpy(text, err->text, sizeof text);
-    fprintf(stderr, "chaosd: %s\n", redact(text));
+    fputs("chaosd: ", stderr);
+    progress_print_safe(stderr, redact(text));
+    fputc('\n', stderr);
     return code;
 }

@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "progress.h"
 #include "base/buf.h"
+#include "base/harmful.h"
 #include "base/json.h"
 #include "base/redact.h"
 
 #include <string.h>
 
 void progress_print_safe(FILE *f, const char *text) {
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++)
-        fputc((*p < 0x20 && *p != '\n' && *p != '\t') || *p == 0x7f ? '?' : *p, f);
+    while (*text) {
+        size_t bad = *text == '\n' || *text == '\t' ? 0 : harmful(text), n = bad ? bad : utf8_length(text);
+        if (bad)
+            fputc('?', f);
+        else
+            fwrite(text, 1, n, f);
+        text += n;
+    }
 }
 
 static double ms(const json_t *data, const char *to, const char *from) {

@@ -12,11 +12,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { SUMMARY_MOST = 256 << 20 };
+#define SUMMARY_MOST ((size_t)2 << 30) /* a run of a million faults has some 600 MB of it */
 
 static bool stat_in(const char *dir, const char *folder, const char *file, struct stat *st) {
     char path[PATH_MAX];
-    return snprintf(path, sizeof path, "%s/%s/%s", dir, folder, file) < (int)sizeof path && stat(path, st) == 0;
+    return snprintf(path, sizeof path, "%s/%s/%s", dir, folder, file) < (int)sizeof path && stat(path, st) == 0 && S_ISREG(st->st_mode);
 }
 
 static bool is_run(const char *dir, const char *folder) {

@@ -24,6 +24,9 @@ struct downtime { /* one window; ns on the run's clock. point and max UNKNOWN_NS
     bool stalled; /* chaosd itself stalled inside: not to be judged */
 };
 
+/* For "the worst": an unknown end counts from its least, so that a short open window never hides a long closed one. */
+static inline int64_t downtime_known(const struct downtime *d) { return d->max != UNKNOWN_NS ? d->max : d->min; }
+
 struct lane_figures {
     const char *load; /* borrowed from the history */
     int load_index, lane; /* lane -1: all lanes of the load together */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/grid.h"
+#include "base/harmful.h"
 
 #include <stdarg.h>
 #include <stdint.h>
@@ -8,28 +9,17 @@
 
 enum { GAP = 2, INDENT = 2, LEAST = 8 };
 
-static size_t sequence(const unsigned char *p) {
-    size_t n = *p < 0x80 ? 1 : *p >= 0xc2 && *p <= 0xdf ? 2 : (*p & 0xf0) == 0xe0 ? 3 : *p >= 0xf0 && *p <= 0xf4 ? 4 : 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    return n;
-}
-
 const char *text_clean(struct arena *a, const char *s) {
     char *out = arena_alloc(a, strlen(s) * 4 + 1), *to = out;
     if (!out)
         return NULL;
-    for (const unsigned char *p = (const unsigned char *)s; *p;) {
-        size_t n = sequence(p);
-        bool c1 = n == 2 && p[0] == 0xc2 && p[1] < 0xa0; /* a terminal obeys these too */
-        if (n && !c1 && *p >= 0x20 && *p != 0x7f) {
-            memcpy(to, p, n);
-            to += n;
-            p += n;
-        } else {
-            for (size_t i = c1 ? 2 : 1; i; i--)
-                to += sprintf(to, "\\x%02x", *p++);
+    while (*s) {
+        size_t bad = harmful(s), n = bad ? bad : utf8_length(s);
+        for (size_t i = 0; i < n; i++, s++) {
+            if (bad)
+                to += sprintf(to, "\\x%02x", (unsigned char)*s);
+            else
+                *to++ = *s;
         }
     }
     *to = 0;

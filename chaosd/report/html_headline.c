@@ -80,17 +80,19 @@ static void downtime(const struct judgement *j, struct buf *out) {
     char value[WORDS_SIZE], n[3][WORDS_SIZE];
     cleanup_buf struct buf more = {0};
     size_t count = 0;
+    bool open = false;
     for (size_t i = 0; i < j->lane_count; i++)
         for (size_t k = 0; k < j->lanes[i].downtime_count && whole(&j->lanes[i]); k++) {
             const struct downtime *d = &j->lanes[i].downtime[k];
             count++;
-            if (!worst || (worst->max != UNKNOWN_NS && (d->max == UNKNOWN_NS || d->max > worst->max))) {
+            open |= d->max == UNKNOWN_NS;
+            if (!worst || downtime_known(d) > downtime_known(worst)) {
                 worst = d;
                 of = &j->lanes[i];
             }
         }
     if (worst && worst->max != UNKNOWN_NS)
-        buf_printf(&more, "at most; likely %s, at least %s", words_ms(words_ns_ms(worst->point), n[1]),
+        buf_printf(&more, open ? "or more, for another window never closed; likely %s, at least %s" : "at most; likely %s, at least %s", words_ms(words_ns_ms(worst->point), n[1]),
                    words_ms(words_ns_ms(worst->min), n[0]));
     else if (worst)
         buf_printf(&more, "at least %s; the window has no known %s", words_ms(words_ns_ms(worst->min), n[0]),

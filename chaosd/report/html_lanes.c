@@ -47,28 +47,45 @@ static void put_fault_acts(struct page *p, const char *name) {
         page_time(p, f->holds ? (f->reverted ? f->reverted_at : p->j->end_t) : f->at);
         jw_text(&p->w, act_state(f));
         jw_text(&p->w, f->target);
+        jw_int(&p->w, f->occurrence);
         jw_end(&p->w, ']');
     }
     jw_end(&p->w, ']');
     left_out(p, n > ACTS_MOST ? n - ACTS_MOST : 0);
 }
 
+static bool has_acts(const struct page *p, const char *name) {
+    for (size_t i = 0; i < p->j->act_count; i++)
+        if (p->j->acts[i].acted && !strcmp(p->j->acts[i].fault, name))
+            return true;
+    return false;
+}
+
+static void put_fault(struct page *p, size_t i, const json_t *fault) {
+    const char *name = json_str_or(fault, "name", "");
+    jw_begin(&p->w, '{');
+    jw_text(jw_key(&p->w, "name"), name);
+    jw_text(jw_key(&p->w, "kind"), json_str_or(fault, "kind", ""));
+    put_planned(p, i);
+    put_fault_acts(p, name);
+    jw_end(&p->w, '}');
+}
+
+/* Where there are more than a page bears, those that did something come first. */
 static void put_faults(struct page *p) {
-    size_t i;
-    json_t *fault, *list = json_object_get(p->j->history->header, "faults");
+    const json_t *list = json_object_get(p->j->history->header, "faults");
+    size_t all = json_array_size(list), n = 0;
     jw_begin(jw_key(&p->w, "faults"), '[');
-    json_array_foreach(list, i, fault) {
-        if (i == FAULTS_MOST)
-            break;
-        const char *name = json_str_or(fault, "name", "");
-        jw_begin(&p->w, '{');
-        jw_text(jw_key(&p->w, "name"), name);
-        jw_text(jw_key(&p->w, "kind"), json_str_or(fault, "kind", ""));
-        put_planned(p, i);
-        put_fault_acts(p, name);
-        jw_end(&p->w, '}');
-    }
+    for (int acted = 1; acted >= 0; acted--)
+        for (size_t i = 0; i < all && n < FAULTS_MOST; i++) {
+            const json_t *fault = json_array_get(list, i);
+            if (all <= FAULTS_MOST ? !acted : has_acts(p, json_str_or(fault, "name", "")) != (bool)acted)
+                continue;
+            put_fault(p, i, fault);
+            n++;
+        }
     jw_end(&p->w, ']');
+    jw_int(jw_key(&p->w, "faults_left_out"), (int64_t)(all - n));
 }
 
 /* A role's holder is who an answer named, from when it was seen until the next one. */

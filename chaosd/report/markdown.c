@@ -63,7 +63,7 @@ static void put_bracket(struct page *p, const struct downtime *d) {
 }
 
 static const struct downtime *longer(const struct downtime *a, const struct downtime *b) {
-    return !a || (a->max != UNKNOWN_NS && (b->max == UNKNOWN_NS || b->max > a->max)) ? b : a;
+    return !a || downtime_known(b) > downtime_known(a) ? b : a;
 }
 
 static bool whole_load(const struct lane_figures *f) { return f->lane < 0 && !f->target; }

@@ -50,13 +50,13 @@ static void bracket(const struct downtime *d, char *out, size_t size) {
     snprintf(out, size, "%s..%s..%s%s", ms_of(d->min, min), ms_of(d->point, point), ms_of(d->max, max), d->stalled ? " !" : "");
 }
 
-/* The longest window of a list, or the one whose length is not known; NULL: none. act -2: any. */
+/* The window of a list that is known to have lasted longest; NULL: none. act -2: any. */
 static const struct downtime *longest(const struct lane_figures *f, int act, const struct downtime *best) {
     for (size_t i = 0; i < f->downtime_count; i++) {
         const struct downtime *d = &f->downtime[i];
         if (act != -2 && d->act != act)
             continue;
-        if (!best || (best->max != UNKNOWN_NS && (d->max == UNKNOWN_NS || d->max > best->max)))
+        if (!best || downtime_known(d) > downtime_known(best))
             best = d;
     }
     return best;

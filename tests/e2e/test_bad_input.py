@@ -44,6 +44,14 @@ def test_not_utf8():
     refused(b"name: a\x00b\n", "bad.yaml")
 
 
+def test_messages_carry_nothing_harmful_to_the_terminal():
+    with Scratch() as s:
+        for p in (chaosd("check", s.write("x.yaml", 'name: a\n"foo\\e[31m\\u202e\\u009b": 1\n')), chaosd("report", "no\x1b[31mfile"), chaosd("fo\x1b[31mo"),
+                  chaosd("run", "--\x1b[31m"), chaosd("run", "no\x1b[31mfile.yaml")):
+            expect_exit(p, 64)
+            assert not set("\x1b\u202e\u009b") & set(p.stderr), repr(p.stderr)
+
+
 def test_durations():
     refused(web(duration="-4s"), "duration", "-4s")
     refused(web(duration="99999999999h"), "duration", "99999999999h")

@@ -145,14 +145,22 @@ def test_odd_folders():
             make(s, name)
             (s.dir / "runs" / name / "summary.json").write_text(text)
         hostile = make(s, "esc\x1b[31m\n", scenario="\x1b]0;x\x07 | evil", verdict="\x1b[2J")
+        make(s, "turned", scenario="a\u202eb\u009b2Jc")
+        odd = os.fsencode(s.dir / "runs") + b"/bad\xff"
+        os.mkdir(odd)
+        (s.dir / "runs" / "pipe").mkdir()
+        os.mkfifo(s.dir / "runs" / "pipe" / "history.jsonl")
+        with open(odd + b"/history.jsonl", "w") as f:
+            f.write('{"schema":1}\n')
         running = s.dir / "runs/running"
         running.mkdir()
         (running / "history.jsonl").write_text('{"schema":1,"scenario":"web","seed":3,"wall_ns":1795301521000000000}\n{"seq":0,')
         got, _ = listed(s)
-        assert len(got) == 8 and got["running"]["verdict"] is None and got["running"]["seed"] == "3", got
+        assert len(got) == 10 and got["running"]["verdict"] is None and got["running"]["seed"] == "3", got
         assert got["empty"]["availability"] is None and got["empty"]["worst_downtime_ms"] is None
         out = expect_exit(chaosd("runs", cwd=s.dir), 0).stdout
-        assert out.count("\n") == 9 and "\x1b" not in out and "\x07" not in out, out
+        assert out.count("\n") == 11, out
+        assert not set("\x1b\x07\u202e\u009b") & set(out), out
         assert "unfinished" in out and hostile.exists()
 
 

@@ -28,7 +28,12 @@ function msBare(v) {
   return String(Number(v.toFixed(a < 9.995 ? 2 : 1)));
 }
 const ms = (v) => (known(v) && v !== -1 ? msBare(v) + " ms" : msBare(v));
-const percent = (v) => (known(v) ? String(Number((Math.floor(v * 1e5 + 1e-6) / 1e3).toFixed(v >= 0.99 || v < 0.01 ? 3 : 2))) + " %" : "?");
+/* Rounded down, as everywhere: a share that missed its limit must not look as if it had kept it. */
+const percent = (v) => {
+  if (!known(v)) return "?";
+  const digits = v >= 0.99 || Math.abs(v) < 0.01 ? 3 : 2, unit = 10 ** (digits + 2);
+  return String(Number((Math.floor(v * unit + 1e-6) / (unit / 100)).toFixed(digits))) + " %";
+};
 const bracket = (min, point, max) => `${msBare(min)} … ${msBare(point)} … ${msBare(max)} ms`;
 
 /* A moment on the axis, ms from the schedule's start; step says how fine it must be. */

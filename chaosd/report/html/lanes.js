@@ -12,7 +12,7 @@ function faultRows() {
     name: f.name, title: `${f.name} (${f.kind})`, left_out: f.left_out,
     draw: (put) => {
       for (const t of f.planned) put.diamond(t, "s-planned", `${f.name}: planned at ${moment(t, 1)}`);
-      for (const [act, at, until, state, target] of f.acts) put.act(at, until, `${f.name} #${act + 1} on ${target || "no pod"} at ${moment(at, 1)}` + (state === "seen" ? "" : `, ${STATES[state] || state}`));
+      for (const [, at, until, state, target, occurrence] of f.acts) put.act(at, until, `${f.name} #${occurrence} on ${target || "no pod"} at ${moment(at, 1)}` + (state === "seen" ? "" : `, ${STATES[state] || state}`));
     },
   }));
 }
@@ -61,7 +61,7 @@ const stallRow = () => ({
 
 function laneGroups() {
   const groups = [
-    ["Faults", faultRows()], ["Roles", roleRows()], ["Pods", podRows(), data.pods_left_out],
+    ["Faults", faultRows(), data.faults_left_out], ["Roles", roleRows()], ["Pods", podRows(), data.pods_left_out],
     ["Downtime", downtimeRows(false).concat(downtimeRows(true)), data.downtime_left_out], ["Observer", [stallRow()]],
   ];
   return groups.filter((g) => g[1].length);
