@@ -28,7 +28,7 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointe
 CFLAGS ?= -O2 -g
 , := ,
 SANFLAGS := $(if $(SAN),-fsanitize=address$(,)undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
-ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -DCHAOSD_VERSION='"$(VERSION)"' $(CFLAGS) $(SANFLAGS) $(WARN) -Ichaosd -Inetem -I$(B)/gen $(pkg_cflags)
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -DCHAOSD_VERSION='"$(VERSION)"' $(CFLAGS) $(SANFLAGS) $(WARN) -Ichaosd -Inetem $(pkg_cflags)
 ALL_LDFLAGS = $(LDFLAGS) $(SANFLAGS)
 
 PROGRAM_SRC := chaosd/main.c $(wildcard chaosd/cmd_*.c)

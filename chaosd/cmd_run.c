@@ -50,13 +50,17 @@ static int empty_folder(const char *dir, struct error *err) {
     return entries ? error_set(err, -ENOTEMPTY, "%s: not empty; --out wants a new or empty folder, so that no run is overwritten", dir) : 0;
 }
 
+static void utc_stamp(char *out, size_t size) {
+    time_t now = (time_t)(clock_wall_ns() / NS_PER_S);
+    struct tm tm;
+    strftime(out, size, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
+}
+
 /* Names the run for good: its journal must not meet another's, wherever their folders are. */
 static int name_run(const struct options *o, const struct scenario *s, const char *dir, char *ret, size_t size, struct error *err) {
     char stamp[32];
     uint32_t random;
-    time_t now = (time_t)(clock_wall_ns() / NS_PER_S);
-    struct tm tm;
-    strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
+    utc_stamp(stamp, sizeof stamp);
     if (getrandom(&random, sizeof random, 0) != sizeof random)
         return error_errno(err, "getrandom");
     if (o->out)
@@ -68,9 +72,7 @@ static int name_run(const struct options *o, const struct scenario *s, const cha
 
 static int make_folder(const struct options *o, const struct scenario *s, char *ret, size_t size, struct error *err) {
     char dir[PATH_MAX], stamp[32];
-    time_t now = (time_t)(clock_wall_ns() / NS_PER_S);
-    struct tm tm;
-    strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
+    utc_stamp(stamp, sizeof stamp);
     if (o->out)
         snprintf(dir, sizeof dir, "%s", o->out);
     else

@@ -111,7 +111,7 @@ static json_t *make_header(const struct run_options *o, const char *yaml) {
 static void begin_draining(struct run *r) {
     r->phase = PHASE_DRAINING;
     timer_stop(r->act_timer);
-    acts_revert_all(r, "the run ends");
+    acts_revert_all(r);
     for (size_t i = 0; i < r->s->loads.count; i++)
         r->loads[i]->kind->stop(r->loads[i]);
     recorder_event(r->rec, "run", "run/loads-end", "info", NULL, NULL, NULL);

@@ -395,8 +395,7 @@ void acts_event(struct run *r, enum cluster_event e, const struct pod *p) {
     }
 }
 
-void acts_revert_all(struct run *r, const char *why) {
-    (void)why;
+void acts_revert_all(struct run *r) {
     for (struct act *a = r->acts, *next; a; a = next) {
         next = a->next;
         if (a->state == ACT_CONFIRMING) { /* not yet in */

@@ -118,7 +118,7 @@ const struct role *run_role(const struct run *r, const char *name, size_t *ret_i
 /* run_acts.c */
 void acts_due(struct run *r); /* carries out what is due and arms the timer for the next */
 void acts_event(struct run *r, enum cluster_event e, const struct pod *p);
-void acts_revert_all(struct run *r, const char *why);
+void acts_revert_all(struct run *r);
 bool acts_idle(const struct run *r); /* nothing held, nothing being decided */
 void acts_free(struct run *r);
 bool acts_busy(const struct run *r, const char *uid);

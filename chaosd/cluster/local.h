@@ -4,9 +4,6 @@
  * and uts namespaces, each in a cgroup of its own. The fabric is itself a namespace: nothing appears among the host's links and routes. */
 #include "cluster/cluster.h"
 
-struct exec_ready { struct templates command; };
-struct tcp_ready { int64_t port; };
-
 struct restart_policy { int policy; int64_t delay_ns, max_delay_ns; }; /* delay doubles up to max, and starts again after 10 s alive */
 enum { RESTART_ALWAYS, RESTART_ON_FAILURE, RESTART_NEVER };
 

@@ -38,8 +38,6 @@ struct guards {
     int64_t max_concurrent; /* pods under a fault at once; 0: no limit */
 };
 
-struct secret { const char *name; const char *value; };
-
 struct scenario {
     const char *name, *description;
     struct kind_value cluster; /* kind NULL: none (loads of fixed URLs only) */

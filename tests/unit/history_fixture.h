@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* A history in memory, for tests of what is judged from it. Times in ms. */
+#include "check/judge.h"
 #include "history/event.h"
 #include "history/reader.h"
 
@@ -77,4 +78,13 @@ static inline struct sample *fixture_sample(struct fixture *f, int load, int lan
 static inline void fixture_requests(struct fixture *f, double from_ms, double to_ms, double latency_ms, int outcome) {
     for (double t = from_ms; t < to_ms; t += 100)
         fixture_sample(f, 0, LANE_REUSED, SAMPLE_NO_TARGET, t, latency_ms, outcome);
+}
+
+/* The verdict of a hand-made history; fails the test when there is none. */
+static inline struct judgement *judged(struct fixture *f) {
+    struct judgement *j = NULL;
+    struct error err = {""};
+    if (judge(&f->h, &j, &err) < 0)
+        fail_msg("%s", err.text);
+    return j;
 }

@@ -11,14 +11,6 @@
     "\"faults\":[{\"name\":\"pause\",\"kind\":\"pod-pause\",\"holds\":true},{\"name\":\"kill-leader\",\"kind\":\"pod-kill\","              \
     "\"holds\":false}]}"
 
-static struct judgement *judged(struct fixture *f) {
-    struct judgement *j = NULL;
-    struct error err = {""};
-    if (judge(&f->h, &j, &err) < 0)
-        fail_msg("%s", err.text);
-    return j;
-}
-
 static const struct check_result *check(const struct judgement *j, const char *name) {
     for (size_t i = 0; i < j->check_count; i++)
         if (!strcmp(j->checks[i].name, name))

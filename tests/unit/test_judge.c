@@ -10,14 +10,6 @@
 #define PAUSE "\"faults\":[{\"name\":\"pause\",\"kind\":\"pod-pause\",\"holds\":true}]"
 #define HEAD(more) "{\"schema\":1,\"scenario\":\"t\",\"seed\":7," more "}"
 
-static struct judgement *judged(struct fixture *f) {
-    struct judgement *j = NULL;
-    struct error err = {""};
-    if (judge(&f->h, &j, &err) < 0)
-        fail_msg("%s", err.text);
-    return j;
-}
-
 static const struct check_result *check(const struct judgement *j, const char *name) {
     for (size_t i = 0; i < j->check_count; i++)
         if (!strcmp(j->checks[i].name, name))

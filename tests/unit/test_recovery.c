@@ -8,14 +8,6 @@
     "\"faults\":[{\"name\":\"kill\",\"kind\":\"pod-kill\",\"holds\":false},{\"name\":\"pause\",\"kind\":\"pod-pause\",\"holds\":true}],"   \
     "\"workloads\":[{\"name\":\"etcd\",\"replicas\":2}]}"
 
-static struct judgement *judged(struct fixture *f) {
-    struct judgement *j = NULL;
-    struct error err = {""};
-    if (judge(&f->h, &j, &err) < 0)
-        fail_msg("%s", err.text);
-    return j;
-}
-
 static void act(struct fixture *f, double t, int id, const char *fault, const char *target, const char *more) {
     char data[512];
     snprintf(data, sizeof data, "{\"id\":%d,\"fault\":\"%s\",\"occurrence\":%d%s}", id, fault, id, more);

@@ -34,14 +34,6 @@ static void drill(struct fixture *f) {
     fixture_event(f, 11100, "run/end", "info", "", "", "{}");
 }
 
-static struct judgement *judged(struct fixture *f) {
-    struct judgement *j = NULL;
-    struct error err = {""};
-    if (judge(&f->h, &j, &err) < 0)
-        fail_msg("%s", err.text);
-    return j;
-}
-
 static char *rendered(const struct judgement *j, const char *kind) {
     struct buf b = {0};
     struct error err = {""};
