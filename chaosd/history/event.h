@@ -2,10 +2,10 @@
 #pragma once
 /* What a run writes down. history.jsonl: a header line, then one event a line:
  *   {"seq":n,"t":ns,"actor":"run|load|fault|cluster|probe|self","op":"...","phase":"invoke|ok|fail|info|unknown","kind":"...","target":"...","data":{}}
- * t is ns of CLOCK_MONOTONIC since the run's start. An operation is written twice, invoked and then ended; one without an end
+ * t is ns of CLOCK_MONOTONIC since the run's start, which is the header's mono_ns. An operation is written twice, invoked and then ended; one without an end
  * is unknown, never a failure. Operations carry "id" in data so that the two are matched.
  *
- * Header: {"schema":1,"run":"20261121T225201Z-etcd-leader-kill","scenario":"etcd-leader-kill","seed":7,"wall_ns":...,"version":"0.1.0",
+ * Header: {"schema":1,"run":"20261121T225201Z-etcd-leader-kill","scenario":"etcd-leader-kill","seed":7,"wall_ns":...,"mono_ns":...,"version":"0.1.0",
  *   "host":{"kernel","machine"},"digest":"sha256 or fnv of the resolved scenario","duration_ns":..., "settle_ns":...,
  *   "loads":[{"name","kind","rate_micro","lanes":["reused"],"deadline_ns","goods":5,"over_ns":1000000000}],
  *   "faults":[{"name","kind","holds":bool}], "workloads":[{"name","replicas"}], "expect":["availability(writes) >= 95%"],

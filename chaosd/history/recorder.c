@@ -161,7 +161,8 @@ static int write_headers(struct recorder *r, const json_t *header, struct error 
     }
     int rc = json_object_update_missing(h, copy);
     json_decref(copy);
-    if (rc < 0 || json_object_set_new(h, "wall_ns", json_integer(clock_wall_ns())) < 0)
+    if (rc < 0 || json_object_set_new(h, "wall_ns", json_integer(clock_wall_ns())) < 0 ||
+        json_object_set_new(h, "mono_ns", json_integer(r->start)) < 0)
         return error_set(err, -ENOMEM, "history header: out of memory");
     add_line(r, h);
     struct {

@@ -8,7 +8,7 @@
 
 struct recorder;
 
-/* dir exists. header becomes the first line, with "schema" and "wall_ns" added. The run's clock starts here. header is borrowed. */
+/* dir exists. header becomes the first line, with "schema", "wall_ns" and "mono_ns" added. The run's clock starts here. header is borrowed. */
 int recorder_open(struct recorder **ret, const char *dir, json_t *header, const struct clock *clock, struct error *err);
 int64_t recorder_now(const struct recorder *r);                  /* ns since the run's start */
 int64_t recorder_from_monotonic(const struct recorder *r, int64_t mono_ns);
