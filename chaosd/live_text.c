@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "live_text.h"
+#include "base/utf8.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -28,24 +29,10 @@ static bool within(const struct range *r, size_t n, uint32_t c) {
 
 /* The character at *p, and past it; UINT32_MAX for a byte that is none. */
 static uint32_t next(const unsigned char **p) {
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    const unsigned char *s = *p;
-    *p = s + 1;
-    if (*s < 0x80)
-        return *s;
-    size_t n = *s >= 0xc2 && *s <= 0xdf ? 2 : (*s & 0xf0) == 0xe0 ? 3 : *s >= 0xf0 && *s <= 0xf4 ? 4 : 0;
-    if (!n)
-        return UINT32_MAX;
-    uint32_t c = *s & (0xffu >> (n + 1));
-    for (size_t i = 1; i < n; i++) {
-        if ((s[i] & 0xc0) != 0x80)
-            return UINT32_MAX;
-        c = c << 6 | (s[i] & 0x3f);
-    }
-    if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-        return UINT32_MAX;
-    *p = s + n;
-    return c;
+    uint32_t c;
+    size_t n = utf8_decode((const char *)*p, UTF8_MOST, &c);
+    *p += n ? n : 1;
+    return n ? c : UINT32_MAX;
 }
 
 static size_t width_of(uint32_t c, bool utf8) {

@@ -4,12 +4,13 @@
 #include "base/harmful.h"
 #include "base/json.h"
 #include "base/redact.h"
+#include "base/utf8.h"
 
 #include <string.h>
 
 void progress_print_safe(FILE *f, const char *text) {
     while (*text) {
-        size_t bad = *text == '\n' || *text == '\t' ? 0 : harmful(text), n = bad ? bad : utf8_length(text);
+        size_t bad = *text == '\n' || *text == '\t' ? 0 : harmful(text), n = bad ? bad : utf8_decode(text, UTF8_MOST, NULL);
         if (bad)
             fputc('?', f);
         else

@@ -3,6 +3,7 @@
 #include "run.h"
 #include "base/buf.h"
 #include "base/fs.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/redact.h"
 #include "base/units.h"
@@ -91,10 +92,7 @@ static json_t *header_workloads(const struct scenario *s) {
 static json_t *make_header(const struct run_options *o, const char *yaml) {
     struct utsname u;
     char digest[40];
-    uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a: tells scenarios apart, promises no more */
-    for (const char *p = yaml; *p; p++)
-        h = (h ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
-    snprintf(digest, sizeof digest, "fnv1a64:%016" PRIx64, h);
+    snprintf(digest, sizeof digest, "fnv1a64:%016" PRIx64, hash_text(HASH_SEED, yaml));
     uname(&u);
     json_t *expect = json_array();
     for (size_t i = 0; i < o->scenario->expect.count; i++)

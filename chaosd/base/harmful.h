@@ -6,5 +6,3 @@
 
 /* How many bytes at s (not at its end) are such a character, or no UTF-8; 0: s begins with a harmless one. */
 size_t harmful(const char *s);
-/* Bytes of the UTF-8 character at s; 0: it is none. */
-size_t utf8_length(const char *s);

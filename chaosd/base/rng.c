@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/rng.h"
 
+#include "base/hash.h"
+
 static uint64_t splitmix(uint64_t *x) {
     uint64_t z = (*x += UINT64_C(0x9e3779b97f4a7c15));
     z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
@@ -14,11 +16,8 @@ void rng_seed(struct rng *r, uint64_t seed) {
 }
 
 void rng_derive(struct rng *r, uint64_t seed, const char *name) {
-    uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-    for (; *name; name++)
-        h = (h ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
     uint64_t mixed = seed;
-    rng_seed(r, splitmix(&mixed) ^ h);
+    rng_seed(r, splitmix(&mixed) ^ hash_text(HASH_SEED, name));
 }
 
 static uint64_t rotl(uint64_t x, int k) { return (x << k) | (x >> (64 - k)); }

@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/utf8.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -76,30 +77,15 @@ static void out_add(struct recorder *r, struct out *o, const void *data, size_t 
     o->len += len;
 }
 
-/* Bytes of the UTF-8 sequence at p (shortest form, no surrogates), 0 when it is none. NUL-terminated input. */
-static size_t utf8_length(const unsigned char *p) {
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    if (*p < 0x80)
-        return 1;
-    size_t n = *p >= 0xc2 && *p <= 0xdf ? 2 : (*p & 0xf0) == 0xe0 ? 3 : *p >= 0xf0 && *p <= 0xf4 ? 4 : 0;
-    uint32_t c = n ? *p & (0xffu >> (n + 1)) : 0;
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-        c = c << 6 | (p[i] & 0x3f);
-    }
-    return n && c >= least[n] && c <= 0x10ffff && (c < 0xd800 || c > 0xdfff) ? n : 0;
-}
-
 /* Names may come from anywhere; a bad byte must cost that byte, not the event. */
 static json_t *text(const char *s) {
     json_t *j = json_string(s ? s : "");
     if (j)
         return j;
     cleanup_buf struct buf b = {0};
-    for (const unsigned char *p = (const unsigned char *)s; *p;) {
-        size_t n = utf8_length(p);
-        buf_add(&b, n ? (const void *)p : "\xef\xbf\xbd", n ? n : 3);
+    for (const char *p = s; *p;) {
+        size_t n = utf8_decode(p, UTF8_MOST, NULL);
+        buf_add(&b, n ? p : UTF8_REPLACEMENT, n ? n : strlen(UTF8_REPLACEMENT));
         p += n ? n : 1;
     }
     return buf_ok(&b) ? json_string(b.data) : NULL;

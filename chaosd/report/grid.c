@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/grid.h"
 #include "base/harmful.h"
+#include "base/utf8.h"
 
 #include <stdarg.h>
 #include <stdint.h>
@@ -14,7 +15,7 @@ const char *text_clean(struct arena *a, const char *s) {
     if (!out)
         return NULL;
     while (*s) {
-        size_t bad = harmful(s), n = bad ? bad : utf8_length(s);
+        size_t bad = harmful(s), n = bad ? bad : utf8_decode(s, UTF8_MOST, NULL);
         for (size_t i = 0; i < n; i++, s++) {
             if (bad)
                 to += sprintf(to, "\\x%02x", (unsigned char)*s);

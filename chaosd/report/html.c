@@ -2,6 +2,7 @@
 /* report.html: one file that needs nothing else. The page's sources are embedded, its data stands in it as JSON, and a policy keeps
  * it from running or fetching anything that is not its own. */
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "report/html_assets.h"
 #include "report/html_model.h"
@@ -153,9 +154,9 @@ struct fill {
 
 /* What the policy lets run carries the data's own digest: a text in the data cannot know it. */
 static void make_nonce(struct fill *f) {
-    uint64_t a = UINT64_C(0xcbf29ce484222325), b = UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t a = HASH_SEED, b = UINT64_C(0x9e3779b97f4a7c15);
     for (size_t i = 0; i < f->model.len; i++) {
-        a = (a ^ (unsigned char)f->model.data[i]) * UINT64_C(0x100000001b3);
+        a = hash_byte(a, (unsigned char)f->model.data[i]);
         b = (b + a) * UINT64_C(0xff51afd7ed558ccd);
         b ^= b >> 32;
     }

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/html_json.h"
+#include "base/utf8.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
-
-#define REPLACEMENT "\xef\xbf\xbd"
 
 static void next(struct jw *w) {
     if (w->comma)
@@ -75,24 +74,6 @@ void jw_ms(struct jw *w, int64_t ns) {
     number(w, text);
 }
 
-/* Bytes of the UTF-8 sequence at p (shortest form, no surrogates) within left bytes, 0 when it is none; its code point. */
-static size_t sequence(const unsigned char *p, size_t left, uint32_t *ret) {
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    *ret = *p;
-    if (*p < 0x80)
-        return 1;
-    size_t n = *p >= 0xc2 && *p <= 0xdf ? 2 : (*p & 0xf0) == 0xe0 ? 3 : *p >= 0xf0 && *p <= 0xf4 ? 4 : 0;
-    if (!n || n > left)
-        return 0;
-    *ret = *p & (0xffu >> (n + 1));
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-        *ret = *ret << 6 | (p[i] & 0x3f);
-    }
-    return *ret >= least[n] && *ret <= 0x10ffff && (*ret < 0xd800 || *ret > 0xdfff) ? n : 0;
-}
-
 /* What must not stand in a script element, or not in JSON. */
 static bool escaped(uint32_t c) {
     return c < 0x20 || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' || c == 0x7f || c == 0x2028 || c == 0x2029 ||
@@ -104,7 +85,7 @@ void jw_text_n(struct jw *w, const char *s, size_t len) {
     buf_str(w->out, "\"");
     for (size_t i = 0, plain = 0; i <= len; i++) {
         uint32_t c = 0;
-        size_t n = i < len ? sequence((const unsigned char *)s + i, len - i, &c) : 0;
+        size_t n = i < len ? utf8_decode(s + i, len - i, &c) : 0;
         if (n && !escaped(c)) {
             i += n - 1;
             continue;
@@ -113,7 +94,7 @@ void jw_text_n(struct jw *w, const char *s, size_t len) {
         if (i < len && n)
             buf_printf(w->out, "\\u%04x", c);
         else if (i < len)
-            buf_str(w->out, REPLACEMENT);
+            buf_str(w->out, UTF8_REPLACEMENT);
         i += n ? n - 1 : 0;
         plain = i + 1;
     }
@@ -177,8 +158,8 @@ void html_text(struct buf *out, const char *s) {
     size_t left = strlen(s);
     while (left) {
         uint32_t c = 0;
-        size_t n = sequence((const unsigned char *)s, left, &c), step = n ? n : 1;
-        const char *entity = !n || unsafe(c) ? REPLACEMENT : NULL;
+        size_t n = utf8_decode(s, left, &c), step = n ? n : 1;
+        const char *entity = !n || unsafe(c) ? UTF8_REPLACEMENT : NULL;
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
             entity = *s == rows[i].c ? rows[i].entity : entity;
         if (entity)

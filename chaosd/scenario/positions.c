@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "scenario/positions.h"
 
+#include "base/hash.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* FNV-1a over the parent's id and the key. */
+/* Over the parent's id and the key. */
 static uint64_t hash_of(uint32_t parent, const char *key) {
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    uint64_t h = HASH_SEED;
     for (unsigned i = 0; i < 32; i += 8)
-        h = (h ^ (parent >> i & 0xff)) * UINT64_C(0x100000001b3);
-    for (; *key; key++)
-        h = (h ^ (unsigned char)*key) * UINT64_C(0x100000001b3);
-    return h;
+        h = hash_byte(h, (unsigned char)(parent >> i & 0xff));
+    return hash_text(h, key);
 }
 
 int positions_init(struct positions *p, struct arena *a) {

@@ -1,36 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "scenario/yaml_text.h"
 
+#include "base/utf8.h"
 #include "scenario/yaml_items.h"
 
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Length of the well-formed character at s (RFC 3629: shortest form, no surrogates, up to U+10FFFF), 0: none. */
-static size_t decode(const unsigned char *s, size_t len, uint32_t *ret) {
-    static const struct {
-        unsigned char mask, lead;
-        size_t len;
-        uint32_t least;
-    } forms[] = {{0x80, 0x00, 1, 0}, {0xe0, 0xc0, 2, 0x80}, {0xf0, 0xe0, 3, 0x800}, {0xf8, 0xf0, 4, 0x10000}};
-    for (size_t f = 0; f < sizeof forms / sizeof forms[0]; f++) {
-        if ((s[0] & forms[f].mask) != forms[f].lead)
-            continue;
-        if (forms[f].len > len)
-            return 0;
-        uint32_t c = s[0] & (unsigned char)~forms[f].mask;
-        for (size_t i = 1; i < forms[f].len; i++) {
-            if ((s[i] & 0xc0) != 0x80)
-                return 0;
-            c = c << 6 | (s[i] & 0x3f);
-        }
-        *ret = c;
-        return c >= forms[f].least && c <= 0x10ffff && (c < 0xd800 || c > 0xdfff) ? forms[f].len : 0;
-    }
-    return 0;
-}
 
 static int printable(uint32_t c) {
     return c == '\t' || c == '\n' || c == '\r' || (c >= 0x20 && c < 0x7f) || c == 0x85 || (c >= 0xa0 && c != 0xfffe && c != 0xffff);
@@ -45,7 +22,7 @@ int text_check(const char *name, const char **text, size_t *len, struct error *e
     int line = 1, column = 1;
     for (size_t i = 0, n; i < *len; i += n) {
         uint32_t c = 0;
-        n = decode(s + i, *len - i, &c);
+        n = utf8_decode((const char *)s + i, *len - i, &c);
         if (n == 0)
             return item_error(name, line, column, err, -EILSEQ, "byte 0x%02x is not UTF-8: save the file as UTF-8", s[i]);
         if (c == 0)

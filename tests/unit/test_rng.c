@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/hash.h"
 #include "base/rng.h"
 
 /* splitmix64 from seed 0 is published: e220a8397b1dcdaf 6e789e6aa1b965f4 06c45d188009454f f88bb8a8724c81ec. */
@@ -87,9 +88,18 @@ static void unit_is_in_range(void **state) {
     assert_true(sum / n > 0.4964 && sum / n < 0.5036); /* 1/2 +- 3.9 * sqrt(1 / 12n) */
 }
 
+/* Published values of FNV-1a, 64 bits. */
+static void names_are_hashed_as_published(void **state) {
+    (void)state;
+    assert_true(hash_text(HASH_SEED, "") == UINT64_C(0xcbf29ce484222325));
+    assert_true(hash_text(HASH_SEED, "a") == UINT64_C(0xaf63dc4c8601ec8c));
+    assert_true(hash_text(HASH_SEED, "foobar") == UINT64_C(0x85944171f73967e8));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(seeds_through_splitmix), cmocka_unit_test(follows_xoshiro), cmocka_unit_test(streams_are_their_own),
+        cmocka_unit_test(seeds_through_splitmix), cmocka_unit_test(follows_xoshiro), cmocka_unit_test(names_are_hashed_as_published),
+        cmocka_unit_test(streams_are_their_own),
         cmocka_unit_test(below_stays_below),      cmocka_unit_test(below_is_even),   cmocka_unit_test(unit_is_in_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
