@@ -7,6 +7,7 @@
 #include "cluster/cluster.h"
 #include "fault/fault.h"
 #include "load/load.h"
+#include "preflight.h"
 #include "probe/probe.h"
 
 #include <ctype.h>
@@ -175,14 +176,15 @@ int drill_preflight(const struct drill *d, bool print, struct error *err) {
     const struct scenario *s = d->scenario;
     const struct cluster_kind *k = (const struct cluster_kind *)s->cluster.kind;
     int rc = k && k->preflight ? k->preflight(s, err) : 0;
-    if (!print)
-        return rc;
-    printf("ok  scenario %s: %zu loads, %zu faults, %zu planned acts\n", s->name, s->loads.count, s->faults.count, d->plan.count);
-    if (k && rc < 0)
+    if (print)
+        printf("ok  scenario %s: %zu loads, %zu faults, %zu planned acts\n", s->name, s->loads.count, s->faults.count, d->plan.count);
+    if (print && k && rc < 0)
         printf("no  cluster %s: %s\n", k->row.name, err->text);
-    else if (k)
+    else if (print && k)
         printf("ok  cluster %s: namespaces, cgroups and programs are at hand\n", k->row.name);
-    for (size_t i = 0; i < s->faults.count; i++)
+    for (size_t i = 0; print && i < s->faults.count; i++)
         printf("%s  fault %s: %s\n", rc < 0 ? "no" : "ok", SCENARIO_FAULTS(s)[i].name, SCENARIO_FAULTS(s)[i].kind.kind->name);
-    return rc;
+    struct error also;
+    int loads = rc == 0 || print ? preflight_loads(s, print, rc < 0 ? &also : err) : 0;
+    return rc < 0 ? rc : loads;
 }

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "history/journal.h"
 #include "io/loop.h"
+#include "io/ports.h"
 #include "scenario/scenario.h"
 
 #include <stdbool.h>
@@ -58,6 +59,7 @@ struct cluster_kind {
     int (*freeze)(struct cluster *c, const char *uid, bool on, struct error *err); /* CL_POD_FROZEN / THAWED follows when seen */
     int (*undo_freeze)(struct cluster *c, const char *uid, json_t **ret, struct error *err); /* undo record that thaws */
     int (*netns)(struct cluster *c);                                                /* where its clients live; -1: here */
+    void (*ports)(struct ports *ret);                                               /* local ports that clients will have there, known before there is a cluster; NULL: this machine's */
     int (*clients_group)(struct cluster *c);                                        /* control group folder for programs that run beside the pods (exec probes), swept with the cluster; -1: none */
     int (*stop)(struct cluster *c, struct error *err); /* undoes everything, bounded; frees also on failure */
 };

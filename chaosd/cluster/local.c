@@ -142,6 +142,8 @@ static int make_nodes(struct local *c, struct error *err) {
         rc = local_net_namespace(c->run, "fabric", &c->fabric_fd, err);
     if (rc == 0)
         rc = local_net_bridge(c->fabric_fd, ip, c->subnet.prefix, err);
+    if (rc == 0)
+        local_net_widen_ports(c->fabric_fd);
     for (size_t i = 0; rc == 0 && i < c->node_count; i++) {
         struct local_node *n = &c->nodes[i];
         rc = local_net_namespace(c->run, n->name, &n->netns_fd, err);
@@ -451,6 +453,7 @@ const struct cluster_kind cluster_local = {
     .freeze = freeze,
     .undo_freeze = undo_freeze,
     .netns = netns,
+    .ports = local_net_ports,
     .clients_group = clients_group,
     .stop = stop,
 };

@@ -17,6 +17,8 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define OWN_NETNS "/proc/thread-self/ns/net"
 
@@ -257,6 +259,39 @@ int local_net_link(int from_fd, const char *port, int to_fd, const char *name, c
     if (rc == 0)
         rc = raise_link(to, name, ip ? 0 : bridge, &index, err);
     return rc == 0 && ip ? add_address(to, index, ip, prefix, err) : rc;
+}
+
+/* ---- ports */
+
+void local_net_widen_ports(int netns_fd) {
+    int before;
+    if (enter(netns_fd, &before, NULL) < 0)
+        return;
+    ports_widen(NULL);
+    leave(before, 0, NULL);
+}
+
+void local_net_ports(struct ports *ret) {
+    int p[2];
+    *ret = (struct ports){0};
+    if (pipe2(p, O_CLOEXEC) < 0)
+        return;
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct ports there = {0};
+        if (unshare(CLONE_NEWNET) == 0) {
+            ports_widen(NULL);
+            ports_read(&there);
+        }
+        _exit(write(p[1], &there, sizeof there) != sizeof there);
+    }
+    close(p[1]);
+    struct ports got;
+    if (pid > 0 && read(p[0], &got, sizeof got) == sizeof got)
+        *ret = got;
+    close(p[0]);
+    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
 }
 
 /* ---- removal */

@@ -196,5 +196,6 @@ const struct load_kind load_http = {
     .stop = stop,
     .figures = figures,
     .describe = http_load_describe,
+    .needs = http_load_needs,
     .free = run_free,
 };

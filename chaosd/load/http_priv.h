@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The http load, in three files: http_rows.c (what a scenario says), http.c (arrivals and life), http_request.c (one request). */
+/* The http load: http_rows.c (what a scenario says), http_needs.c (what it asks of the machine), http.c (arrivals and life),
+ * http_request.c (one request). */
 #include "base/buf.h"
 #include "base/rng.h"
 #include "io/http.h"
@@ -34,6 +35,8 @@ extern const struct shape http_load_shape;
 /* Every template of a step, until fn returns non-zero. */
 int http_step_templates(const struct step *s, int (*fn)(const struct template *t, void *arg), void *arg);
 json_t *http_load_describe(const struct load_spec *spec);
+int http_load_needs(const struct load_spec *spec, const struct doc *doc, const struct candidate *pods, size_t pod_count, struct arena *a,
+                    struct load_needs *ret);
 
 /* --- a load that runs --- */
 

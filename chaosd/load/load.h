@@ -31,6 +31,19 @@ struct load_context {
 
 struct load_figures { uint64_t planned, good, bad, unsent; uint32_t in_flight; };
 
+/* What a load asks of this machine, known beforehand. */
+struct load_address {
+    const char *name;    /* the same for all loads that go there */
+    bool loopback;
+    int64_t micro_per_s; /* fresh connections */
+};
+struct load_needs {
+    int64_t connections; /* at once */
+    struct load_address *addresses;
+    size_t count;
+    const char *warning; /* to be told before the run, or NULL */
+};
+
 struct load_kind {
     struct kind_row row;
     int (*check)(const struct load_spec *l, const struct schema_at *at, struct error *err);
@@ -39,6 +52,9 @@ struct load_kind {
     void (*begin)(struct load *l, int64_t start_mono_ns, int64_t end_mono_ns);
     void (*stop)(struct load *l); /* no new arrivals; what is under way runs to its deadline, then ended() */
     void (*figures)(const struct load *l, struct load_figures *ret);
+    /* pods: those that will be there, as far as declared; the arena keeps what is returned. NULL: nothing to speak of. 0 or -ENOMEM. */
+    int (*needs)(const struct load_spec *spec, const struct doc *doc, const struct candidate *pods, size_t pod_count, struct arena *a,
+                 struct load_needs *ret);
     /* For the header: {"kind","rate_micro","lanes":[...],"deadline_ns"}; new reference. */
     json_t *(*describe)(const struct load_spec *spec);
     void (*free)(struct load *l); /* NULL-safe */

@@ -444,7 +444,7 @@ static void bad_rows_are_refused(void **state) {
         {"{rate: 0/s, targets: {url: \"http://a\"}, steps: [{get: /}]}", "rate"},
         {"{rate: 1/s, lanes: [exec], targets: {url: \"http://a\"}, steps: [{get: /}]}", "lanes"},
         {"{rate: 1/s, deadline: 0s, targets: {url: \"http://a\"}, steps: [{get: /}]}", "deadline"},
-        {"{rate: 1/s, concurrency: 20001, targets: {url: \"http://a\"}, steps: [{get: /}]}", "concurrency"},
+        {"{rate: 1/s, concurrency: 100001, targets: {url: \"http://a\"}, steps: [{get: /}]}", "concurrency"},
         {"{rate: 1/s, targets: {url: \"http://a\"}, steps: [{get: \"/${capture.x}\"}]}", "no earlier step captures \"x\""},
         {"{rate: 1/s, targets: {url: \"http://a\"}, steps: [{get: \"/${capture.x}\", capture: {x: y}}]}", "no earlier step"},
         {"{rate: 1/s, targets: {url: \"http://${capture.x}\"}, steps: [{get: /, capture: {x: y}}]}", "no earlier step"},
