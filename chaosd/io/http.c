@@ -38,6 +38,7 @@ static void op_free(struct http_op *op) {
     curl_easy_cleanup(op->easy);
     curl_slist_free_all(op->headers);
     buf_free(&op->url);
+    buf_free(&op->ca_file);
     buf_free(&op->header_text);
     buf_free(&op->out);
     buf_free(&op->in);
@@ -90,8 +91,9 @@ static int on_sending(void *arg, char *remote, char *local, int remote_port, int
     (void)local;
     (void)remote_port;
     (void)local_port;
-    ((struct http_op *)arg)->sent++;
-    return CURL_PREREQFUNC_OK;
+    struct http_op *op = arg;
+    op->refused_retry = op->sent++ > 0 && op->once;
+    return op->refused_retry ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 /* Options that hold for the handle's life; the first failure counts. */
@@ -142,11 +144,17 @@ static int op_get(struct http_net *n, struct http_op **ret, struct error *err) {
         op_free(op);
         return error_set(err, -ENOMEM, "libcurl gave no handle");
     }
+    curl_easy_getinfo(op->easy, CURLINFO_CAINFO, &op->system_ca); /* constants of libcurl's */
+    curl_easy_getinfo(op->easy, CURLINFO_CAPATH, &op->system_ca_path);
     *ret = op;
     return 0;
 }
 
 static void op_put(struct http_op *op) {
+    if (op->sent > 1) { /* libcurl counts retries over the handle's life and fails the sixth */
+        op_free(op);
+        return;
+    }
     if (op->in.cap > KEPT_BYTES)
         buf_free(&op->in);
     if (op->out.cap > KEPT_BYTES)
@@ -229,6 +237,15 @@ static bool sends_no_body(const struct http_request *r) {
                         strcmp(r->method, "OPTIONS") == 0);
 }
 
+/* RFC 9110, 9.2.2: what a client may send again by itself when the connection died. */
+static bool idempotent(const char *method) {
+    static const char *const names[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (strcmp(names[i], method) == 0)
+            return true;
+    return false;
+}
+
 static CURLcode set_method(struct http_op *op, const struct http_request *r) {
     CURL *e = op->easy;
     CURLcode c = CURLE_OK;
@@ -265,13 +282,20 @@ static CURLcode set_changed(struct http_op *op, const struct http_request *r) {
         SET(CURLOPT_SSL_VERIFYHOST, r->insecure ? 0L : 2L);
     }
     op->insecure = r->insecure;
+    const char *ca = r->ca_file ? r->ca_file : "";
+    if (strcmp(op->ca_file.data ? op->ca_file.data : "", ca) != 0) {
+        buf_clear(&op->ca_file);
+        buf_str(&op->ca_file, ca);
+        SET(CURLOPT_CAINFO, *ca ? ca : op->system_ca);
+        SET(CURLOPT_CAPATH, *ca ? NULL : op->system_ca_path);
+    }
     if (!op->url.data || strcmp(op->url.data, r->url) != 0) {
         buf_clear(&op->url);
         buf_str(&op->url, r->url);
         SET(CURLOPT_URL, r->url);
     }
 #undef SET
-    return buf_ok(&op->url) ? c : CURLE_OUT_OF_MEMORY;
+    return buf_ok(&op->url) && buf_ok(&op->ca_file) ? c : CURLE_OUT_OF_MEMORY;
 }
 
 static int op_fill(struct http_op *op, const struct http_request *r, struct error *err) {
@@ -283,7 +307,8 @@ static int op_fill(struct http_op *op, const struct http_request *r, struct erro
     op->header_bytes = 0;
     op->socket_errno = 0;
     op->sent = 0;
-    op->too_big = op->endless = op->timed_out = op->telling = false;
+    op->too_big = op->endless = op->timed_out = op->telling = op->refused_retry = false;
+    op->once = !idempotent(r->method);
     op->detail[0] = 0;
     buf_clear(&op->in);
     buf_clear(&op->out);
@@ -334,6 +359,8 @@ static void fill_result(struct http_op *op, CURLcode code, struct http_result *r
     curl_easy_getinfo(e, CURLINFO_NUM_CONNECTS, &connects);
     if (op->timed_out)
         snprintf(op->detail, sizeof op->detail, "no whole answer within %.3f ms", (double)op->timeout_ns / (double)NS_PER_MS);
+    if (op->refused_retry)
+        snprintf(op->detail, sizeof op->detail, "the reused connection was dead, and %s is not sent twice", op->method);
     if (code != CURLE_OK) {
         curl_easy_getinfo(e, CURLINFO_OS_ERRNO, &os_errno);
         if (!op->detail[0])

@@ -37,7 +37,9 @@ struct http_result {
     int64_t start_ns, end_ns; /* handed to libcurl, last byte (or failure) seen */
     uint32_t dns_us, connect_us, tls_us, first_byte_us; /* since the start; 0 when not reached or reused */
     bool new_connection;
-    bool stale_retry; /* the reused connection was dead and libcurl silently sent the request again */
+    /* The reused connection was dead. A request whose method may be repeated (GET, HEAD, PUT, DELETE, OPTIONS) was silently sent again by
+     * libcurl, as most clients do; any other was not, and ends as HTTP_RESET. */
+    bool stale_retry;
 };
 
 struct http_request {
@@ -49,6 +51,7 @@ struct http_request {
     int64_t timeout_ns; /* from http_start to the last byte */
     bool fresh;         /* a new connection, closed after */
     bool insecure;      /* no TLS verification */
+    const char *ca_file; /* PEM certificates to trust instead of the system's; NULL: those */
     int netns_fd;       /* sockets are opened in this network namespace; -1: the caller's own. Open until done is called */
     size_t max_body;    /* 0: 1 MiB */
     void (*done)(const struct http_result *r, void *arg);

@@ -86,6 +86,8 @@ enum http_error http_classify(const struct http_op *op, CURLcode code, long os_e
         return HTTP_TOO_BIG;
     if (op->endless)
         return HTTP_PROTOCOL;
+    if (op->refused_retry && code == CURLE_ABORTED_BY_CALLBACK)
+        return HTTP_RESET;
     switch (code) {
     case CURLE_COULDNT_CONNECT:
         return op->socket_errno ? from_errno(op->socket_errno, HTTP_OTHER) : from_errno(os_errno, HTTP_OTHER);

@@ -44,14 +44,16 @@ struct http_op {
     void *arg;
     int64_t start_ns, timeout_ns;
     int netns_fd;
-    struct buf url, header_text, out, in; /* header_text: NUL-terminated lines one after the other */
+    struct buf url, ca_file, header_text, out, in; /* header_text: NUL-terminated lines one after the other */
     struct curl_slist *headers;
+    char *system_ca, *system_ca_path;
     char method[16];
     bool fresh, insecure, with_body;
     size_t heap_at, max_body, header_bytes;
     int socket_errno; /* why a socket could not be opened */
     unsigned sent;    /* times the request was about to go out: more than 1 is libcurl's silent retry */
     bool too_big, endless, timed_out;
+    bool once, refused_retry; /* must not be sent twice; was to be */
     char detail[CURL_ERROR_SIZE];
 };
 

@@ -28,6 +28,7 @@ struct http_load {
     struct list steps; /* struct step */
     int64_t deadline_ns, concurrency, late_ns;
     bool insecure;
+    const char *ca_file; /* NULL: the system's */
 };
 extern const struct shape http_load_shape;
 #define HTTP_STEPS(p) ((const struct step *)(p)->steps.items)

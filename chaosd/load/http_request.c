@@ -272,7 +272,7 @@ static int start_step(struct request *r, const struct step *step, int64_t timeou
     const struct http_request q = {
         .method = step->method, .url = l->url.data, .headers = l->headers,
         .body = body ? (l->body.data ? l->body.data : "") : NULL, .body_len = l->body.len,
-        .timeout_ns = timeout_ns, .fresh = r->a.lane == LANE_FRESH, .insecure = l->p->insecure, .netns_fd = l->ctx.netns_fd,
+        .timeout_ns = timeout_ns, .fresh = r->a.lane == LANE_FRESH, .insecure = l->p->insecure, .ca_file = l->p->ca_file, .netns_fd = l->ctx.netns_fd,
         .done = on_done, .arg = r,
     };
     return http_start(l->http, &q, NULL, err);

@@ -103,6 +103,16 @@ static int check_bases(struct name_check *c) {
     return rc;
 }
 
+static int check_ca(const struct http_load *p, const struct schema_at *at, struct error *err) {
+    char path[512];
+    snprintf(path, sizeof path, "%s/caFile", at->path);
+    if (p->ca_file && p->insecure)
+        return doc_error(at->doc, path, 0, err, -EINVAL, "with insecure, any certificate is accepted: caFile would say nothing");
+    if (p->ca_file && access(p->ca_file, R_OK) < 0)
+        return doc_error(at->doc, path, 0, err, -EINVAL, "%s: %s", p->ca_file, strerror(errno));
+    return 0;
+}
+
 static int check_load(void *value, const struct schema_at *at, struct error *err) {
     struct http_load *p = value;
     for (size_t i = 0; i < p->lanes.count; i++)
@@ -116,7 +126,7 @@ static int check_load(void *value, const struct schema_at *at, struct error *err
         snprintf(c.path, sizeof c.path, "%s/steps/%zu", at->path, c.step);
         rc = http_step_templates(&HTTP_STEPS(p)[c.step], check_template, &c);
     }
-    return rc;
+    return rc < 0 ? rc : check_ca(p, at, err);
 }
 
 #define L(member) offsetof(struct http_load, member)
@@ -136,7 +146,8 @@ static const struct field load_fields[] = {
      .doc = "Requests under way at once; one planned beyond it is recorded as unsent, which counts as bad."},
     {.name = "late", .type = F_DURATION, .offset = L(late_ns), .def = "100ms", .min = NS_PER_MS, .max = 3600 * NS_PER_S,
      .doc = "A request that chaosd itself is later with than this is recorded as unsent instead of sent in a burst."},
-    {.name = "insecure", .type = F_BOOL, .offset = L(insecure), .doc = "Accept any TLS certificate."},
+    {.name = "insecure", .type = F_BOOL, .offset = L(insecure), .doc = "Accept any TLS certificate; every report says so."},
+    {.name = "caFile", .type = F_STRING, .offset = L(ca_file), .doc = "File of the certificates (PEM) to trust, instead of the system's."},
     {0},
 };
 #undef L
@@ -152,6 +163,9 @@ json_t *http_load_describe(const struct load_spec *spec) {
     for (size_t i = 0; i < p->lanes.count; i++)
         if (json_array_append_new(lanes, json_string(lane_names[p->lanes.items[i]])) < 0)
             return NULL;
-    return json_pack("{s:s, s:I, s:O, s:I}", "kind", "http", "rate_micro", (json_int_t)p->rate, "lanes", lanes, "deadline_ns",
-                     (json_int_t)p->deadline_ns);
+    json_t *o = json_pack("{s:s, s:I, s:O, s:I}", "kind", "http", "rate_micro", (json_int_t)p->rate, "lanes", lanes, "deadline_ns",
+                          (json_int_t)p->deadline_ns);
+    if (o && p->insecure)
+        json_object_set_new(o, "insecure", json_true());
+    return o;
 }
