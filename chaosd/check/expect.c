@@ -27,6 +27,7 @@ static const struct form {
     {"downtime.max", METRIC_DOWNTIME_MAX, 0, UNIT_NS, "downtime.max < 3s"},
     {"downtime.total", METRIC_DOWNTIME_TOTAL, 0, UNIT_NS, "downtime.total < 5s"},
     {"downtime.count", METRIC_DOWNTIME_COUNT, 0, UNIT_COUNT, "downtime.count <= 3"},
+    {"stale_retries", METRIC_STALE_RETRIES, 0, UNIT_COUNT, "stale_retries == 0"},
     {"recovery.max", METRIC_RECOVERY, MILESTONE_SUSTAINED, UNIT_NS, "recovery.max < 15s"},
     {"recovery.p", METRIC_RECOVERY, MILESTONE_SUSTAINED, UNIT_NS, "recovery.p(50) < 5s"},
     {"recovery.detect.max", METRIC_RECOVERY, MILESTONE_DETECT, UNIT_NS, "recovery.detect.max < 1s"},
@@ -165,7 +166,7 @@ static int find_form(struct cursor *c, const struct form **ret, struct error *er
             c->example = forms[i].example;
             return bad(c, err, "unknown metric \"%s\", did you mean \"%s\"", c->name, meant);
         }
-    return bad(c, err, "unknown metric \"%s\"; there are availability, availability.time, errors, downtime.max|total|count, "
+    return bad(c, err, "unknown metric \"%s\"; there are availability, availability.time, errors, downtime.max|total|count, stale_retries, "
                "recovery[.detect|.first_good|.sustained|.redundancy].max|p(N), p(N)", c->name);
 }
 

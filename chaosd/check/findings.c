@@ -160,6 +160,11 @@ void find_in_row(struct work *w, const struct expect *e, size_t row, struct find
     case METRIC_DOWNTIME_COUNT:
         find_count(f, r, ret);
         break;
+    case METRIC_STALE_RETRIES: /* what was not sent could have met a dead one too */
+        ret->value = ret->lo = (double)f->stale_retry;
+        ret->hi = ret->lo + (double)f->stalled_unsent;
+        ret->unknown = stalled_text;
+        break;
     case METRIC_LATENCY:
         find_latency(w, e, f, r, ret);
         break;

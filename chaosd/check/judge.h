@@ -32,6 +32,8 @@ struct lane_figures {
     int load_index, lane; /* lane -1: all lanes of the load together */
     const char *target;   /* NULL: all targets */
     int64_t planned, good, bad, unsent, stalled_unsent, stale_retry;
+    int64_t own_unsent;                 /* of stalled_unsent: no file, port or memory for them */
+    bool insecure;                      /* any TLS certificate was accepted */
     double by_requests;                 /* NaN: no samples */
     double by_time, time_low, time_high; /* NaN: not known */
     double p50_ms, p90_ms, p99_ms, p999_ms, max_ms; /* over all planned; INFINITY when a bad one falls there; NaN: none */

@@ -22,7 +22,8 @@ static int add_row(struct work *w, size_t load, int lane, const char *target, si
     if (grow(&j->lanes, j->lane_count, &w->lane_cap, sizeof *j->lanes) < 0 || grow(&w->rows, j->lane_count, &cap, sizeof *w->rows) < 0)
         return out_of_memory(err);
     *ret = j->lane_count++;
-    j->lanes[*ret] = (struct lane_figures){.load = w->loads[load].name, .load_index = (int)load, .lane = lane, .target = target};
+    j->lanes[*ret] = (struct lane_figures){.load = w->loads[load].name, .load_index = (int)load, .lane = lane, .target = target,
+                                            .insecure = w->loads[load].insecure};
     w->rows[*ret] = (struct row){.from = INT64_MAX, .to = INT64_MIN, .last_good = UNKNOWN_NS, .blind_since = UNKNOWN_NS};
     windows_init(&w->rows[*ret].windows, w->loads[load].goods, w->loads[load].over_ns);
     return 0;
@@ -143,6 +144,7 @@ static int row_add(struct work *w, size_t at, size_t ordinal, const struct sampl
         return -1;
     if (v->what == REQUEST_UNSENT_STALL) {
         f->stalled_unsent++;
+        f->own_unsent += s->reason == REASON_OTHER;
         return 0;
     }
     f->reasons[s->reason]++;

@@ -42,6 +42,11 @@ static int check_complete(struct work *w, struct error *err) {
         return settle(c, VERDICT_INCONCLUSIVE,
                       arena_printf(w->a, "The run wrote %s samples, the record has %s.", words_count(w->samples, wrote),
                                    words_count((int64_t)w->h->sample_count, have)), err);
+    for (size_t i = 0; i < w->load_count; i++)
+        if (w->j->lanes[i].own_unsent)
+            return settle(c, VERDICT_INCONCLUSIVE,
+                          arena_printf(w->a, "chaosd had no file, port or memory left for %s of %s's requests.", words_count(w->j->lanes[i].own_unsent, have),
+                                       w->loads[i].name), err);
     return settle(c, VERDICT_PASS, "The run went to its end.", err);
 }
 

@@ -112,6 +112,7 @@ static CURLcode set_constant(struct http_op *op) {
     SET(CURLOPT_CONNECTTIMEOUT, (long)NEVER_S); /* the time limit is ours: http_deadline.c */
     SET(CURLOPT_TCP_NODELAY, 1L);
     SET(CURLOPT_USERAGENT, "chaosd");
+    SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)INT64_MAX); /* else a Content-Length beyond all numbers would pass as none */
     SET(CURLOPT_BUFFERSIZE, (long)RECEIVE_BYTES);
     SET(CURLOPT_DNS_CACHE_TIMEOUT, (long)DNS_CACHE_S);
     SET(CURLOPT_WRITEFUNCTION, on_body);

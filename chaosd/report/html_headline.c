@@ -2,6 +2,7 @@
 /* The first screen, written as HTML: it must be readable where a CI system's viewer allows no scripts. */
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "check/notes.h"
 #include "check/words.h"
 #include "report/html_model.h"
 
@@ -164,4 +165,11 @@ void html_headline(const struct judgement *j, struct buf *out) {
     recovery(j, out);
     faults(j, out);
     buf_str(out, "</dl>\n");
+    char notes[NOTES_MOST][NOTE_SIZE];
+    for (size_t i = 0; i < j->lane_count; i++)
+        for (size_t k = 0, n = notes_of(&j->lanes[i], notes); k < n; k++) {
+            buf_str(out, "<p class=\"note\">");
+            html_text(out, notes[k]);
+            buf_str(out, "</p>\n");
+        }
 }

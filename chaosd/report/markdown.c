@@ -2,6 +2,7 @@
 /* summary.md, for the pages of CI jobs: GitHub's and GitLab's Markdown. */
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "check/notes.h"
 #include "check/words.h"
 #include "report/grid.h"
 #include "report/kinds.h"
@@ -135,6 +136,13 @@ static void put_loads(struct page *p) {
                 shown++;
             }
     put_more(p, shown, all);
+    char notes[NOTES_MOST][NOTE_SIZE];
+    for (size_t i = 0; i < p->j->lane_count; i++)
+        for (size_t k = 0, n = notes_of(&p->j->lanes[i], notes); k < n; k++) {
+            buf_str(p->out, "\n**");
+            put_text(p, notes[k]);
+            buf_str(p->out, "**\n");
+        }
     buf_str(p->out, "\nDowntime as least .. likely .. most; \"at most\" is judged on the last. A figure that says *bad* falls on a bad request.\n");
 }
 

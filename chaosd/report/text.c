@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "check/notes.h"
 #include "check/words.h"
 #include "report/grid.h"
 #include "report/kinds.h"
@@ -106,7 +107,7 @@ static void put_trouble(const struct judgement *j, struct arena *a, struct buf *
     char n[WORDS_SIZE];
     for (size_t i = 0; i < j->lane_count; i++) {
         const struct lane_figures *f = &j->lanes[i];
-        if (f->lane >= 0 || f->target || f->planned + f->stalled_unsent == f->good)
+        if (f->lane >= 0 || f->target || f->planned + f->stalled_unsent - f->own_unsent == f->good)
             continue;
         const char *before = ": ";
         const char *load = text_clean(a, f->load);
@@ -116,10 +117,20 @@ static void put_trouble(const struct judgement *j, struct arena *a, struct buf *
                 buf_printf(out, "%s%s %s", before, words_count(f->reasons[r], n), reason_names[r]);
                 before = ", ";
             }
-        if (f->stalled_unsent)
-            buf_printf(out, "; %s not sent as chaosd itself stalled (not counted)", words_count(f->stalled_unsent, n));
+        if (f->stalled_unsent > f->own_unsent)
+            buf_printf(out, "; %s not sent as chaosd itself stalled (not counted)", words_count(f->stalled_unsent - f->own_unsent, n));
         buf_str(out, "\n");
     }
+}
+
+static void put_load_notes(const struct judgement *j, struct arena *a, struct buf *out) {
+    char notes[NOTES_MOST][NOTE_SIZE];
+    for (size_t i = 0; i < j->lane_count; i++)
+        for (size_t k = 0, n = notes_of(&j->lanes[i], notes); k < n; k++) {
+            const char *clean = text_clean(a, notes[k]);
+            buf_str(out, "  ");
+            text_wrap(out, clean ? clean : "", 2, 4, WIDTH);
+        }
 }
 
 /* The captured value worth a column: "term" where there is one, else the first. */
@@ -304,6 +315,7 @@ static int render(const struct judgement *j, struct buf *out, struct error *err)
     if (rc == 0) {
         put_loads(j, a, out);
         put_trouble(j, a, out);
+        put_load_notes(j, a, out);
         rc = put_acts(j, a, out);
     }
     if (rc == 0)

@@ -11,7 +11,7 @@
 
 static const struct field expect_fields[] = {
     {.name = "status", .type = F_INT, .offset = offsetof(struct step_expect, status), .min = 100, .max = 599,
-     .doc = "The status that is right; any 2xx when not given."},
+     .doc = "The status that is right; any 2xx when not given. Redirects are not followed: a 3xx is a status like any other."},
     {.name = "contains", .type = F_STRING, .offset = offsetof(struct step_expect, contains), .doc = "Text the body must hold."},
     {.name = "json", .type = F_TEMPLATE_MAP, .offset = offsetof(struct step_expect, json),
      .doc = "Values the JSON body must hold: dotted path to value, compared as text."},
