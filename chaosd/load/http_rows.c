@@ -24,18 +24,19 @@ static const struct field target_fields[] = {
 
 /* A port that is written out must be one: libcurl would say so only for each request. */
 static int check_port(const struct template *t, const struct schema_at *at, const char *field, struct error *err) {
-    const char *host = strstr(template_text(t), "://");
-    size_t len = host ? strcspn(host + 3, "/?#") : 0;
-    const char *port = len ? memrchr(host + 3, ':', len) : NULL;
-    if (!port || memchr(port, ']', len - (size_t)(port - host - 3)) || memchr(host + 3, '$', len))
+    const char *host = strstr(template_text(t), "://"), *stop = host ? host + 3 + strcspn(host + 3, "/?#") : NULL;
+    const char *at_sign = host ? memrchr(host, '@', (size_t)(stop - host)) : NULL;
+    host = at_sign ? at_sign : host;
+    const char *port = host ? memrchr(host + 1, ':', (size_t)(stop - host - 1)) : NULL;
+    if (!port || memchr(port, ']', (size_t)(stop - port)) || memchr(host, '$', (size_t)(stop - host)))
         return 0;
     char *end;
     unsigned long n = strtoul(port + 1, &end, 10);
-    if (n >= 1 && n <= 65535 && end == host + 3 + len)
+    if (n >= 1 && n <= 65535 && end == stop)
         return 0;
     char path[512];
     snprintf(path, sizeof path, "%s/%s", at->path, field);
-    return doc_error(at->doc, path, 0, err, -EINVAL, "port %.*s: expected a number from 1 to 65535", (int)(len - (size_t)(port + 1 - host - 3)), port + 1);
+    return doc_error(at->doc, path, 0, err, -EINVAL, "port %.*s: expected a number from 1 to 65535", (int)(stop - port - 1), port + 1);
 }
 
 static int check_base(const struct template *t, const struct schema_at *at, const char *field, struct error *err) {

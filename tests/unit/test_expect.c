@@ -21,6 +21,7 @@ static const struct {
     {"availability(writes) >= 95%", {METRIC_AVAILABILITY, 0, MAX, "writes", "", CMP_GE, UNIT_PPM, 950000}},
     {"availability.time(writes) >= 99%", {METRIC_AVAILABILITY_TIME, 0, MAX, "writes", "", CMP_GE, UNIT_PPM, 990000}},
     {"availability(writes, fresh) > 0.01%", {METRIC_AVAILABILITY, 0, MAX, "writes", "fresh", CMP_GT, UNIT_PPM, 100}},
+    {"stale_retries(writes, reused) == 0", {METRIC_STALE_RETRIES, 0, MAX, "writes", "reused", CMP_EQ, UNIT_COUNT, 0}},
     {"errors(writes) < 1%", {METRIC_ERRORS, 0, MAX, "writes", "", CMP_LT, UNIT_PPM, 10000}},
     {"downtime.max(writes) < 3s", {METRIC_DOWNTIME_MAX, 0, MAX, "writes", "", CMP_LT, UNIT_NS, 3 * S}},
     {"downtime(writes).max < 3s", {METRIC_DOWNTIME_MAX, 0, MAX, "writes", "", CMP_LT, UNIT_NS, 3 * S}},
