@@ -157,6 +157,26 @@ static int private_tmp(const struct keep keep[2], struct error *err) {
     return rc == 0 ? bring_back(&keep[1], fds[1], err) : rc;
 }
 
+/* In a chroot "/" may be no mount point, so nothing can be said of how its mounts propagate. The pod's namespace is entered at its
+ * real root (as setns does), and the chroot's folder, bound to itself there, becomes a mount and the root again. */
+static int own_root(struct error *err) {
+    int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), ns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    bool ok = root >= 0 && ns >= 0 && setns(ns, CLONE_NEWNS) == 0 && mount("none", "/", "none", MS_REC | MS_SLAVE, NULL) == 0 &&
+              fchdir(root) == 0 && mount(".", ".", "none", MS_BIND | MS_REC, NULL) == 0 && chroot(".") == 0 &&
+              chdir("/..") == 0 && chroot(".") == 0; /* "/.." of a root leads into what is mounted on it */
+    int rc = ok ? 0 : oops(err, "making the chroot a mount of its own");
+    closep(&root);
+    closep(&ns);
+    return rc;
+}
+
+/* A slave, not private: nothing we mount gets out, and an unmount on the host is not held up by a copy in here. */
+static int keep_mounts_in(struct error *err) {
+    if (mount("none", "/", "none", MS_REC | MS_SLAVE, NULL) == 0)
+        return 0;
+    return errno == EINVAL ? own_root(err) : oops(err, "mount propagation");
+}
+
 /* In the child, after clone: allocates nothing. */
 static int enter_pod(void *arg, struct error *err) {
     const struct setup *s = arg;
@@ -165,9 +185,9 @@ static int enter_pod(void *arg, struct error *err) {
         return oops(err, "joining the control group");
     if (sethostname(p->name, strlen(p->name)) < 0)
         return oops(err, "hostname");
-    /* A slave, not private: nothing we mount gets out, and an unmount on the host is not held up by a copy in here. */
-    if (mount("none", "/", "none", MS_REC | MS_SLAVE, NULL) < 0)
-        return oops(err, "mount propagation");
+    int rc = keep_mounts_in(err);
+    if (rc < 0)
+        return rc;
     if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
         return oops(err, "mounting /proc");
     if (mount(p->c->hosts, "/etc/hosts", "none", MS_BIND, NULL) < 0)
