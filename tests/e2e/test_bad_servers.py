@@ -122,7 +122,7 @@ def test_certificates():
         rows = by_load(s.dir / "run")
         print("#", {n: (r["good"], r["reasons"]) for n, r in rows.items()})
         for name in ("right", *("lax-" + n for n in names)):
-            assert rows[name]["good"] >= 0.8 * rows[name]["planned"] >= 10, rows[name]
+            assert rows[name]["good"] >= 0.8 * rows[name]["planned"] > 5, rows[name]
         for name in ("expired", "other-name", "self-signed", "untrusted"):
             check_all_bad(rows[name], {"tls"})
         for name, reasons in (("close", {"tls", "reset"}), ("garbage", {"tls"}), ("no-tls", {"timeout"})):
@@ -133,6 +133,19 @@ def test_certificates():
         page, markdown = ((s.dir / "run" / f).read_text() for f in ("report.html", "summary.md"))
         assert "any TLS certificate" in p.stdout and "lax-expired" in p.stdout and "any TLS certificate" in p.stderr, p.stdout
         assert "any TLS certificate" in page.split("<script")[0] and "any TLS certificate" in markdown
+
+
+def test_the_systems_certificates_are_read_once():
+    """Read for each connection, they would cost 20 ms of CPU time each: the whole of it at 50 a second, and chaosd would stall."""
+    with Scratch() as s:
+        badserver.certificates(s.dir)
+        server = badserver.Server(tls=badserver.tls(s.dir, "right"))
+        path = s.write("a.yaml", scenario([load("a", f"https://127.0.0.1:{server.port}", lanes="[fresh]", rate=100)]))
+        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        expect_exit(s.run(path, "--out", s.dir / "run", timeout=60), 2)
+        used, row = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before, by_load(s.dir / "run")["a"]
+        print(f"# {used:.2f} s of CPU time, {row['planned']} of 200 sent")
+        assert os.environ.get("SAN") or used < 0.01 * row["planned"], (used, row)
 
 
 def test_a_dead_reused_connection():
