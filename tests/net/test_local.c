@@ -172,6 +172,33 @@ static size_t host_links(void) {
     return n;
 }
 
+static int ports_there(const char *unused) {
+    (void)unused;
+    struct ports p;
+    ports_read(&p);
+    return (int)p.count;
+}
+
+/* The loads' side has nearly all ports, as the preflight says beforehand; pods and this machine keep theirs. */
+static void test_ports(void **state) {
+    (void)state;
+    NEED_ROOT();
+    struct bench b;
+    struct ports told;
+    bench_new(&b);
+    const int here = ports_there(NULL);
+    cluster_local.ports(&told);
+    if (bench_start(&b, "{nodes: 1, workloads: [" SLEEPER "]}") < 0)
+        fail_msg("%s", b.err.text);
+    assert_int_equal(in_namespace(cluster_local.netns(b.cluster), ports_there, NULL), told.count);
+    assert_int_equal(told.count, 65535 - 1024 + 1);
+    int pod = namespace_of(&b, "s-0");
+    assert_true(in_namespace(pod, ports_there, NULL) < told.count);
+    close(pod);
+    assert_int_equal(ports_there(NULL), here);
+    bench_free(&b);
+}
+
 static void test_network(void **state) {
     (void)state;
     NEED_ROOT();
@@ -352,7 +379,7 @@ int main(void) {
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_teardown(f, bench_clean)
-        T(test_start_and_stop), T(test_pod_is_a_world_of_its_own), T(test_what_lies_in_tmp), T(test_network),
+        T(test_start_and_stop), T(test_pod_is_a_world_of_its_own), T(test_what_lies_in_tmp), T(test_network), T(test_ports),
         T(test_undo_from_the_record_alone), T(test_killed_at_any_moment), T(test_preflight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
