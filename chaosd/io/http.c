@@ -310,6 +310,7 @@ static int op_fill(struct http_op *op, const struct http_request *r, struct erro
     op->max_body = r->max_body ? r->max_body : DEFAULT_MAX_BODY;
     op->header_bytes = 0;
     op->socket_errno = 0;
+    op->opened = false;
     op->sent = 0;
     op->too_big = op->endless = op->timed_out = op->telling = op->refused_retry = false;
     op->once = !idempotent(r->method);

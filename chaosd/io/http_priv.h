@@ -51,6 +51,7 @@ struct http_op {
     bool fresh, insecure, with_body;
     size_t heap_at, max_body, header_bytes;
     int socket_errno; /* why a socket could not be opened */
+    bool opened;      /* one was, for another address */
     unsigned sent;    /* times the request was about to go out: more than 1 is libcurl's silent retry */
     bool too_big, endless, timed_out;
     bool once, refused_retry; /* must not be sent twice; was to be */

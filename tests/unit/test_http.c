@@ -468,6 +468,35 @@ static void network_namespaces_do_not_share(void **state) {
     close(ns);
 }
 
+/* Where there is no IPv6, ::1 cannot be reached, and of a name's two addresses the other one's end is told: neither is our own trouble. */
+static void a_missing_family_is_not_our_trouble(void **state) {
+    (void)state;
+    int own = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+    if (unshare(CLONE_NEWNET) < 0) {
+        close(own);
+        print_message("no network namespace may be made here: skipped\n");
+        skip();
+    }
+    server_lo_up();
+    int off = open("/proc/sys/net/ipv6/conf/all/disable_ipv6", O_WRONLY | O_CLOEXEC), ns = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+    bool written = off >= 0 && write(off, "1", 1) == 1;
+    close(off);
+    assert_return_code(setns(own, CLONE_NEWNET), errno);
+    close(own);
+    static const struct { const char *url; enum http_error error; } rows[] = {
+        {"http://[::1]:1/", HTTP_UNREACHABLE}, {"http://localhost:1/", HTTP_REFUSED}, {"http://127.0.0.1:1/", HTTP_REFUSED}, {"http://10.1.2.3:1/", HTTP_UNREACHABLE},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows) && written; i++) {
+        struct answer a = {0};
+        struct http_request q = request(rows[i].url, &a);
+        q.netns_fd = ns;
+        fetch(&q, &a);
+        if (a.r.error != rows[i].error)
+            fail_msg("%s: %s, %s", rows[i].url, http_error_name(a.r.error), a.detail);
+    }
+    close(ns);
+}
+
 static void own_limits_are_not_the_targets_fault(void **state) {
     (void)state;
     struct answer a = get("/conn");
@@ -508,6 +537,7 @@ int main(void) {
         cmocka_unit_test(many_at_once),
         cmocka_unit_test(a_closed_resting_connection_is_no_trouble),
         cmocka_unit_test(network_namespaces_do_not_share),
+        cmocka_unit_test(a_missing_family_is_not_our_trouble),
         cmocka_unit_test(own_limits_are_not_the_targets_fault),
         cmocka_unit_test(names_are_whole),
     };
