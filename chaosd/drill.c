@@ -107,34 +107,6 @@ static int secrets_from_environment(struct drill *d, struct error *err) {
     return 0;
 }
 
-/* What the kinds themselves have to say of the scenario, with positions. */
-
-static int check_fault(const struct scenario *s, const struct fault_spec *f, struct error *err) {
-    const struct fault_kind *k = (const struct fault_kind *)f->kind.kind;
-    struct schema_at at = {s->doc, f->kind.path, s->arena};
-    char path[512];
-    if (!s->cluster.kind)
-        return doc_error(s->doc, f->path, 0, err, -EINVAL, "fault \"%s\" takes pods, but the scenario has no `cluster:`", f->name);
-    snprintf(path, sizeof path, "%s/for", f->path);
-    if (k->holds && f->for_ns <= 0)
-        return doc_error(s->doc, f->path, 0, err, -EINVAL, "fault \"%s\": %s is held for a while: add `for: 5s`", f->name, k->row.name);
-    if (!k->holds && f->for_ns > 0)
-        return doc_error(s->doc, path, 1, err, -EINVAL, "fault \"%s\": %s holds nothing, so `for` says nothing: remove it", f->name, k->row.name);
-    return k->check ? k->check(f, &at, err) : 0;
-}
-
-static int check_kinds(const struct scenario *s, struct error *err) {
-    int rc = 0;
-    for (size_t i = 0; i < s->faults.count && rc == 0; i++)
-        rc = check_fault(s, &SCENARIO_FAULTS(s)[i], err);
-    for (size_t i = 0; i < s->loads.count && rc == 0; i++) {
-        const struct load_spec *l = &SCENARIO_LOADS(s)[i];
-        const struct load_kind *k = (const struct load_kind *)l->kind.kind;
-        rc = k->check ? k->check(l, &(struct schema_at){s->doc, l->kind.path, s->arena}, err) : 0;
-    }
-    return rc;
-}
-
 static int open_parts(const char *path, const struct drill_options *o, struct drill *d, struct error *err) {
     struct setting set[ARRAY_SIZE(o->set.items)];
     for (size_t i = 0; i < o->set.count; i++) {
@@ -147,7 +119,7 @@ static int open_parts(const char *path, const struct drill_options *o, struct dr
     if (rc < 0)
         return rc;
     struct scenario_options so = {.kinds = &all_kinds, .set = set, .set_count = o->set.count};
-    if ((rc = scenario_load(path, &so, &d->scenario, err)) < 0 || (rc = check_kinds(d->scenario, err)) < 0 ||
+    if ((rc = scenario_load(path, &so, &d->scenario, err)) < 0 || (rc = drill_check(d->scenario, err)) < 0 ||
         (rc = given_secrets(d, o, err)) < 0 || (rc = secrets_from_environment(d, err)) < 0)
         return rc;
     for (size_t i = 0; i < d->secret_count; i++)

@@ -27,6 +27,8 @@ struct drill {
 /* Errors carry their position; EXIT_USAGE is the fitting exit code for all of them but -ENOMEM. */
 int drill_open(const char *path, const struct drill_options *o, struct drill *ret, struct error *err);
 void drill_close(struct drill *d); /* NULL-safe on its parts */
+/* What the kinds have to say of it; part of drill_open. drill_check.c */
+int drill_check(const struct scenario *s, struct error *err);
 /* Can it run here: one line a fact on stdout ("ok"/"no" and the reason); returns the first failure, with its text in err. */
 int drill_preflight(const struct drill *d, bool print, struct error *err);
 /* The plan, for people, with the candidates that are declared and whom the draw would take of them all. */

@@ -20,7 +20,8 @@
 #include <sys/signalfd.h>
 #include <sys/utsname.h>
 
-/* A stall is what could turn a good answer into a late one: a quarter of the shortest deadline, within bounds. */
+/* A stall is what could turn a good answer into a late one, or a quick one into a slow one: a quarter of the shortest deadline, or of
+ * what a load calls slow, within bounds. */
 #define STALL_LEAST_NS (10 * NS_PER_MS)
 #define STALL_MOST_NS (100 * NS_PER_MS)
 
@@ -53,6 +54,10 @@ static json_t *header_loads(const struct scenario *s) {
         json_object_update(one, more);
         json_object_set_new(one, "goods", json_integer(l->window->goods));
         json_object_set_new(one, "over_ns", json_integer(l->window->over_ns));
+        if (l->slow_ns)
+            json_object_set_new(one, "slow_ns", json_integer(l->slow_ns));
+        if (l->control)
+            json_object_set_new(one, "control", json_true());
         json_array_append_new(list, one);
     }
     return list;
@@ -255,8 +260,9 @@ static int64_t stall_limit(const json_t *loads) {
     size_t i;
     json_t *load;
     json_array_foreach(loads, i, load) {
-        int64_t deadline = json_int_or(load, "deadline_ns", shortest);
+        int64_t deadline = json_int_or(load, "deadline_ns", shortest), slow = json_int_or(load, "slow_ns", shortest);
         shortest = deadline < shortest ? deadline : shortest;
+        shortest = slow < shortest ? slow : shortest;
     }
     return shortest / 4 < STALL_LEAST_NS ? STALL_LEAST_NS : shortest / 4;
 }

@@ -88,6 +88,8 @@ static void read_loads(struct run_row *row, const json_t *loads) {
     size_t i, k;
     json_t *load, *window;
     json_array_foreach(loads, i, load) {
+        if (json_is_true(json_object_get(load, "control")))
+            continue;
         const json_t *share = json_at(load, "availability.requests"), *windows = json_object_get(load, "downtime");
         if (json_is_number(share) && !(row->availability <= json_number_value(share)))
             row->availability = json_number_value(share);

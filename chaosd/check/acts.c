@@ -8,9 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A fault answers for what happens up to this long after its injection or its end. */
-#define ATTRIBUTION_NS INT64_C(30000000000)
-
 static struct act_figures *find_act(struct work *w, const struct event *e, bool create, struct act_work **ret_work, struct error *err) {
     const json_t *id_json = json_object_get(e->data, "id");
     int64_t id = json_is_integer(id_json) ? json_integer_value(id_json) : -1;
@@ -228,34 +225,4 @@ int acts_collect(struct work *w, struct error *err) {
     for (size_t i = 0; i < w->j->act_count; i++)
         find_role_after(w, i);
     return 0;
-}
-
-struct claim { bool active, over; int64_t touch; };
-
-/* A fault still held wins over one already reverted; otherwise the latest touch wins. */
-static bool beats(const struct claim *a, const struct claim *b) {
-    if (a->active != b->active && a->over != b->over)
-        return a->active;
-    return a->touch >= b->touch;
-}
-
-/* By the latest injection or revert up to the first sign of trouble. */
-int act_of_window(const struct judgement *j, int64_t first_end) {
-    int best = -1;
-    struct claim top = {0};
-    for (size_t i = 0; i < j->act_count; i++) {
-        const struct act_figures *f = &j->acts[i];
-        if (!f->acted || f->at > first_end)
-            continue;
-        struct claim c = {.over = f->holds && f->reverted_at != UNKNOWN_NS && f->reverted_at <= first_end};
-        c.active = f->holds && !c.over;
-        c.touch = c.over ? f->reverted_at : f->at;
-        if (!c.active && first_end - c.touch > ATTRIBUTION_NS)
-            continue;
-        if (best < 0 || beats(&c, &top)) {
-            best = (int)i;
-            top = c;
-        }
-    }
-    return best;
 }

@@ -28,6 +28,9 @@ static const struct form {
     {"downtime.total", METRIC_DOWNTIME_TOTAL, 0, UNIT_NS, "downtime.total < 5s"},
     {"downtime.count", METRIC_DOWNTIME_COUNT, 0, UNIT_COUNT, "downtime.count <= 3"},
     {"stale_retries", METRIC_STALE_RETRIES, 0, UNIT_COUNT, "stale_retries == 0"},
+    {"degradation.max", METRIC_DEGRADATION_MAX, 0, UNIT_NS, "degradation.max < 2s"},
+    {"degradation.total", METRIC_DEGRADATION_TOTAL, 0, UNIT_NS, "degradation.total < 5s"},
+    {"degradation.count", METRIC_DEGRADATION_COUNT, 0, UNIT_COUNT, "degradation.count <= 3"},
     {"recovery.max", METRIC_RECOVERY, MILESTONE_SUSTAINED, UNIT_NS, "recovery.max < 15s"},
     {"recovery.p", METRIC_RECOVERY, MILESTONE_SUSTAINED, UNIT_NS, "recovery.p(50) < 5s"},
     {"recovery.detect.max", METRIC_RECOVERY, MILESTONE_DETECT, UNIT_NS, "recovery.detect.max < 1s"},
@@ -167,6 +170,7 @@ static int find_form(struct cursor *c, const struct form **ret, struct error *er
             return bad(c, err, "unknown metric \"%s\", did you mean \"%s\"", c->name, meant);
         }
     return bad(c, err, "unknown metric \"%s\"; there are availability, availability.time, errors, downtime.max|total|count, stale_retries, "
+               "degradation.max|total|count, "
                "recovery[.detect|.first_good|.sustained|.redundancy].max|p(N), p(N)", c->name);
 }
 

@@ -3,6 +3,7 @@
 /* Thresholds: METRIC[.STAT][(LOAD[, LANE])] OP LIMIT, for example
  *   availability >= 99.9%          availability(writes) >= 95%      availability.time(writes) >= 99%
  *   downtime.max(writes) < 3s      downtime.total(writes) < 5s      downtime.count(writes) <= 3
+ *   degradation.max(writes) < 2s   degradation.total(writes) < 5s   degradation.count(writes) <= 3
  *   recovery.max < 15s             recovery.sustained.max < 5s      recovery.detect.p(50) < 1s   recovery.first_good.max, recovery.redundancy.max
  *   p(99) < 300ms                  p(99.9)(writes) < 1s             errors(writes) < 1%
  *   stale_retries(writes) == 0     (requests whose reused connection was dead)
@@ -13,7 +14,7 @@
 #include <stdint.h>
 
 enum metric { METRIC_AVAILABILITY, METRIC_AVAILABILITY_TIME, METRIC_ERRORS, METRIC_DOWNTIME_MAX, METRIC_DOWNTIME_TOTAL, METRIC_DOWNTIME_COUNT,
-              METRIC_STALE_RETRIES,              METRIC_RECOVERY, METRIC_LATENCY, METRIC_COUNT };
+              METRIC_STALE_RETRIES, METRIC_DEGRADATION_MAX, METRIC_DEGRADATION_TOTAL, METRIC_DEGRADATION_COUNT, METRIC_RECOVERY, METRIC_LATENCY, METRIC_COUNT };
 enum milestone { MILESTONE_DETECT, MILESTONE_FIRST_GOOD, MILESTONE_SUSTAINED, MILESTONE_REDUNDANCY };
 enum compare { CMP_LT, CMP_LE, CMP_GT, CMP_GE, CMP_EQ };
 enum expect_unit { UNIT_PPM, UNIT_NS, UNIT_COUNT };

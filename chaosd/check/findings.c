@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/cleanup.h"
 #include "check/orderstat.h"
+#include "check/recoveries.h"
 #include "check/thresholds.h"
 #include "check/words.h"
 
@@ -14,8 +15,6 @@ static double schedule_s(const struct work *w, int64_t t) {
     return (double)(t - (w->j->schedule_t == UNKNOWN_NS ? 0 : w->j->schedule_t)) / 1e9;
 }
 
-static const char stalled_text[] = "chaosd itself stalled in the meantime";
-
 /* Stalls of chaosd leave two ends: all it missed was bad, and none of what was bad then was the target's fault. */
 static void find_requests(const struct lane_figures *f, const struct row *r, bool errors, struct finding *ret) {
     if (!f->planned) {
@@ -23,12 +22,14 @@ static void find_requests(const struct lane_figures *f, const struct row *r, boo
         return;
     }
     double good = (double)f->good, bad = (double)(f->planned - f->good);
-    double most = (double)(f->planned - r->stalled_bad), least = (double)(f->planned + f->stalled_unsent);
+    double most = (double)(f->planned - r->down.stalled_bad), least = (double)(f->planned + f->stalled_unsent);
     ret->value = 100 * (errors ? bad : good) / (double)f->planned;
-    ret->lo = errors ? 100 * (bad - (double)r->stalled_bad) / most : 100 * good / least;
+    ret->lo = errors ? 100 * (bad - (double)r->down.stalled_bad) / most : 100 * good / least;
     ret->hi = errors ? 100 * (bad + (double)f->stalled_unsent) / least : 100 * good / most;
-    ret->unknown = stalled_text;
+    ret->unknown = r->down.suspect ? r->down.suspect : stalled_text;
 }
+
+static bool not_judged(const struct downtime *d) { return d->stalled || d->suspect; }
 
 /* By how much more a window would have lasted had all been bad that chaosd missed while it closed. */
 static double missed_ns(const struct downtime *d) {
@@ -36,18 +37,19 @@ static double missed_ns(const struct downtime *d) {
 }
 
 static void find_time(const struct lane_figures *f, const struct row *r, struct finding *ret) {
-    double span = (double)r->to - (double)r->from, lost = 0, missed = r->blind_total;
+    double span = (double)r->to - (double)r->from, lost = 0, missed = r->down.blind_total;
     bool stalled = false;
     for (size_t i = 0; i < f->downtime_count; i++) {
-        stalled |= f->downtime[i].stalled;
-        lost += f->downtime[i].stalled ? 0 : (double)f->downtime[i].min;
+        bool open = not_judged(&f->downtime[i]);
+        stalled |= open;
+        lost += open ? 0 : (double)f->downtime[i].min;
         missed += missed_ns(&f->downtime[i]);
     }
     ret->value = 100 * f->by_time;
     if (stalled) {
         ret->lo = 0;
         ret->hi = 100 * (1 - lost / span);
-        ret->unknown = stalled_text;
+        ret->unknown = r->down.suspect ? r->down.suspect : stalled_text;
         return;
     }
     bool known = !isnan(f->by_time);
@@ -65,6 +67,8 @@ static const char *window_unknown(struct work *w, const struct downtime *d) {
     const char *text;
     if (d->stalled)
         text = arena_printf(w->a, "chaosd itself stalled in the window at %.1f s", at);
+    else if (d->suspect)
+        text = arena_printf(w->a, "the window at %.1f s is not judged, for %s", at, d->suspect);
     else if (d->short_by != UNKNOWN_NS)
         text = arena_printf(w->a, "the window at %.1f s never closed: the load ended %s after the first good one; "
                                   "give the load more time after the last fault (duration)", at,
@@ -81,40 +85,62 @@ static const char *window_unknown(struct work *w, const struct downtime *d) {
 static void window_bounds(const struct expect *e, const struct downtime *d, double *lo, double *hi) {
     bool known = d->max != UNKNOWN_NS || at_least(e);
     double judged = at_least(e) || d->max == UNKNOWN_NS ? (double)d->min : (double)d->max;
-    *lo = d->stalled ? 0 : judged / 1e6;
-    *hi = d->stalled || !known ? INFINITY : judged / 1e6;
+    *lo = not_judged(d) ? 0 : judged / 1e6;
+    *hi = not_judged(d) || !known ? INFINITY : judged / 1e6;
 }
 
 static void join(bool total, double *sum, double one) { *sum = total ? *sum + one : fmax(*sum, one); }
 
-static void find_downtime(struct work *w, const struct expect *e, const struct lane_figures *f, const struct row *r, struct finding *ret) {
-    bool total = e->metric == METRIC_DOWNTIME_TOTAL;
+/* The windows that a threshold looks at. */
+struct windows_view { const struct downtime *list; size_t count; const struct track *track; bool total; };
+
+static void find_length(struct work *w, const struct expect *e, const struct windows_view *v, struct finding *ret) {
+    const struct track *t = v->track;
     ret->lo = ret->hi = ret->value = 0;
-    for (size_t i = 0; i < f->downtime_count; i++) {
-        double lo, hi, missed = missed_ns(&f->downtime[i]);
-        window_bounds(e, &f->downtime[i], &lo, &hi);
+    for (size_t i = 0; i < v->count; i++) {
+        double lo, hi, missed = missed_ns(&v->list[i]);
+        window_bounds(e, &v->list[i], &lo, &hi);
         if (isinf(hi))
-            ret->unknown = window_unknown(w, &f->downtime[i]);
+            ret->unknown = window_unknown(w, &v->list[i]);
         else if (missed > 0 && !ret->unknown)
             ret->unknown = stalled_text;
-        join(total, &ret->lo, lo);
-        join(total, &ret->value, hi);
-        join(total, &ret->hi, hi + missed / 1e6);
+        join(v->total, &ret->lo, lo);
+        join(v->total, &ret->value, hi);
+        join(v->total, &ret->hi, hi + missed / 1e6);
     }
-    if (r->blind_count && !isinf(ret->hi)) { /* there may have been one that nobody saw */
-        join(total, &ret->hi, r->blind_end ? INFINITY : (total ? r->blind_total : (double)r->blind_max) / 1e6);
+    if (t->blind_count && !isinf(ret->hi)) { /* there may have been one that nobody saw */
+        join(v->total, &ret->hi, t->blind_end ? INFINITY : (v->total ? t->blind_total : (double)t->blind_max) / 1e6);
         ret->unknown = stalled_text;
     }
     if (isinf(ret->value))
         ret->value = NAN;
 }
 
-static void find_count(const struct lane_figures *f, const struct row *r, struct finding *ret) {
-    ret->lo = ret->hi = ret->value = (double)f->downtime_count;
-    for (size_t i = 0; i < f->downtime_count; i++)
-        ret->lo -= f->downtime[i].stalled;
-    ret->hi += (double)r->blind_count;
-    ret->unknown = stalled_text;
+static void find_count(const struct windows_view *v, struct finding *ret) {
+    ret->lo = ret->hi = ret->value = (double)v->count;
+    for (size_t i = 0; i < v->count; i++)
+        ret->lo -= not_judged(&v->list[i]);
+    ret->hi += (double)v->track->blind_count;
+    ret->unknown = v->track->suspect ? v->track->suspect : stalled_text;
+}
+
+static void find_windows(struct work *w, const struct expect *e, const struct lane_figures *f, const struct row *r, struct finding *ret) {
+    bool slow = e->metric >= METRIC_DEGRADATION_MAX, unknown = slow && !f->slow_known;
+    struct windows_view v = {f->downtime, f->downtime_count, &r->down, e->metric == METRIC_DOWNTIME_TOTAL || e->metric == METRIC_DEGRADATION_TOTAL};
+    if (slow && !unknown)
+        v = (struct windows_view){f->degradation, f->degradation_count, &r->slow, v.total};
+    if (e->metric != METRIC_DOWNTIME_COUNT && e->metric != METRIC_DEGRADATION_COUNT)
+        find_length(w, e, &v, ret);
+    else
+        find_count(&v, ret);
+    if (!unknown)
+        return;
+    /* Without a limit only downtime is known, and all of it lies in a degradation; several may lie in one. */
+    if (e->metric == METRIC_DEGRADATION_COUNT)
+        ret->lo = ret->lo > 0;
+    ret->hi = INFINITY;
+    ret->value = NAN;
+    ret->unknown = f->slow_unknown;
 }
 
 static void find_latency(struct work *w, const struct expect *e, const struct lane_figures *f, const struct row *r, struct finding *ret) {
@@ -132,14 +158,15 @@ static void find_latency(struct work *w, const struct expect *e, const struct la
         return;
     }
     size_t k = quantile_rank(n, e->quantile_ppm), worst = quantile_rank(n + (size_t)f->stalled_unsent, e->quantile_ppm);
+    size_t doubtful = (size_t)(r->touched + (r->down.suspect ? r->down.stalled_bad : 0)); /* may have been good and quick */
     struct latencies upper = r->latencies, lower = r->latencies;
     ret->value = latencies_ms(&r->latencies, e->quantile_ppm);
     lower.count = upper.count = 1;
-    lower.ns += k >= (size_t)r->touched ? k - (size_t)r->touched : 0;
+    lower.ns += k >= doubtful ? k - doubtful : 0;
     upper.ns += worst < n ? worst : n - 1;
-    ret->lo = k >= (size_t)r->touched ? latencies_ms(&lower, 1000000) : 0;
+    ret->lo = k >= doubtful ? latencies_ms(&lower, 1000000) : 0;
     ret->hi = worst < n ? latencies_ms(&upper, 1000000) : INFINITY;
-    ret->unknown = stalled_text;
+    ret->unknown = r->down.suspect ? r->down.suspect : stalled_text;
 }
 
 void find_in_row(struct work *w, const struct expect *e, size_t row, struct finding *ret) {
@@ -155,10 +182,11 @@ void find_in_row(struct work *w, const struct expect *e, size_t row, struct find
         break;
     case METRIC_DOWNTIME_MAX:
     case METRIC_DOWNTIME_TOTAL:
-        find_downtime(w, e, f, r, ret);
-        break;
     case METRIC_DOWNTIME_COUNT:
-        find_count(f, r, ret);
+    case METRIC_DEGRADATION_MAX:
+    case METRIC_DEGRADATION_TOTAL:
+    case METRIC_DEGRADATION_COUNT:
+        find_windows(w, e, f, r, ret);
         break;
     case METRIC_STALE_RETRIES: /* what was not sent could have met a dead one too */
         ret->value = ret->lo = (double)f->stale_retry;
@@ -174,78 +202,24 @@ void find_in_row(struct work *w, const struct expect *e, size_t row, struct find
     }
 }
 
-struct recoveries {
-    double *lo, *hi;
-    size_t n;
-    const char *unknown;
-};
-
-/* What is known of one act's milestone; false: it has none, as nobody noticed the act. */
-static bool milestone(const struct work *w, const struct act_figures *f, enum milestone m, double *lo, double *hi, const char **unknown) {
-    const int64_t values[] = {[MILESTONE_DETECT] = f->detect, [MILESTONE_FIRST_GOOD] = f->first_good, [MILESTONE_SUSTAINED] = f->sustained,
-                              [MILESTONE_REDUNDANCY] = f->redundancy};
-    int64_t v = values[m];
-    bool unnoticed = !f->noticed && f->sustained == 0;
-    if (m == MILESTONE_DETECT && unnoticed)
-        return false;
-    if (m == MILESTONE_FIRST_GOOD && unnoticed)
-        v = 0; /* the users never lost it */
-    *lo = *hi = words_ns_ms(v);
-    if (f->stalled && m != MILESTONE_REDUNDANCY) {
-        *lo = 0;
-        *hi = INFINITY;
-        *unknown = stalled_text;
-    } else if (m == MILESTONE_SUSTAINED && f->late != UNKNOWN_NS) {
-        *hi = fmax(*hi, words_ns_ms(f->late));
-        *unknown = stalled_text;
-    } else if (v == UNKNOWN_NS) {
-        int64_t least = m == MILESTONE_REDUNDANCY ? (f->censored && w->j->end_t != UNKNOWN_NS ? w->j->end_t - f->at : 0)
-                        : m == MILESTONE_DETECT   ? 0
-                                                  : f->at_least;
-        *lo = least > 0 ? (double)least / 1e6 : 0;
-        *hi = INFINITY;
-        *unknown = f->censored ? "a recovery was not reached before the run ended" : "it was not measured";
-    }
-    return true;
-}
-
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static int collect(struct work *w, const struct expect *e, struct recoveries *r, struct error *err) {
-    size_t size = (w->j->act_count + 1) * sizeof(double);
-    r->lo = arena_alloc(w->a, size);
-    r->hi = arena_alloc(w->a, size);
-    if (!r->lo || !r->hi)
-        return out_of_memory(err);
+int find_recovery(struct work *w, const struct expect *e, struct finding *ret, struct error *err) {
+    cleanup(recoveries_free) struct recoveries r = {0};
     for (size_t i = 0; i < w->j->act_count; i++) {
         const struct act_figures *f = &w->j->acts[i];
-        if (f->acted && (!*e->of || !strcmp(e->of, f->fault)))
-            r->n += milestone(w, f, e->milestone, &r->lo[r->n], &r->hi[r->n], &r->unknown);
+        if (f->acted && (!*e->of || !strcmp(e->of, f->fault)) && recoveries_add(&r, w->j, f, e->milestone) < 0)
+            return out_of_memory(err);
     }
-    qsort(r->lo, r->n, sizeof(double), by_value);
-    qsort(r->hi, r->n, sizeof(double), by_value);
-    return 0;
-}
-
-int find_recovery(struct work *w, const struct expect *e, struct finding *ret, struct error *err) {
-    struct recoveries r = {0};
-    int rc = collect(w, e, &r, err);
-    if (rc < 0)
-        return rc;
-    if (!r.n) {
+    if (!r.count) {
         ret->unknown = e->milestone == MILESTONE_DETECT ? "there was no act that a load noticed" : "there was no act";
         return 0;
     }
     double q = (double)e->quantile_ppm / 1e6;
-    size_t upper = q < 1 ? rank_upper(r.n, q) : r.n, lower = q < 1 ? rank_lower(r.n, q) : r.n;
-    ret->lo = lower ? r.lo[lower - 1] : 0;
-    ret->hi = upper ? r.hi[upper - 1] : INFINITY;
+    bool enough;
+    recoveries_sort(&r);
+    recoveries_quantile(&r, q, CONFIDENCE, &ret->lo, &ret->hi, &enough);
     ret->value = isinf(ret->hi) ? NAN : ret->hi;
-    ret->unknown = upper && isinf(ret->hi) ? r.unknown
-                   : upper                 ? "the acts are too few to tell: the bounds lie on both sides of the limit"
-                                           : arena_printf(w->a, "it takes at least %zu acts, there were %zu", rank_least_n(q), r.n);
+    ret->unknown = enough && isinf(ret->hi) ? r.unknown
+                   : enough                 ? "the acts are too few to tell: the bounds lie on both sides of the limit"
+                                            : arena_printf(w->a, "it takes at least %zu acts, there were %zu", rank_least_n(q, CONFIDENCE), r.count);
     return 0;
 }

@@ -5,7 +5,7 @@
 #include "check/expect.h"
 #include "check/judge.h"
 #include "check/latency.h"
-#include "check/windows.h"
+#include "check/track.h"
 
 struct interval { int64_t from, to; };
 
@@ -17,19 +17,17 @@ struct load_work {
     bool insecure;
     int64_t longest, last_end;   /* longest request; end of the last one */
     const char *not_judged;      /* why it cannot be judged, or NULL */
+    bool control, has_lane[LANE_COUNT];
+    int64_t slow_ns;             /* as the scenario says; 0: from the baseline */
+    struct baseline whole, lanes[LANE_COUNT];
+    struct slow { int64_t ns; const char *unknown; } slow[LANE_COUNT]; /* beyond ns a good request is slow; unknown: why there is no limit */
 };
 
 struct row { /* beside each lane_figures */
-    struct windows windows;
+    struct track down, slow;     /* downtime; degradation: bad or slow */
     struct latencies latencies;  /* sorted; kept for loads and lanes */
     int64_t touched;             /* requests under way, or due, while chaosd stalled */
-    int64_t stalled_bad;         /* bad requests in windows not to be judged */
     int64_t from, to;            /* observed */
-    int64_t last_good;           /* start; UNKNOWN_NS: none yet */
-    int64_t blind_since, blind_last; /* nothing was sent as chaosd stalled: last good before, last unsent; UNKNOWN_NS: none */
-    int64_t blind_max, blind_count;  /* what such gaps outside of windows may hide, ns */
-    double blind_total;              /* ns */
-    bool blind_end;                  /* such a gap has no end: how much it hides is unknown */
 };
 
 struct act_work { /* beside each act_figures */
@@ -49,7 +47,7 @@ struct work {
     struct judgement *j;
     struct arena *a;
     struct load_work *loads;
-    size_t load_count;
+    size_t load_count, control_count;
     struct row *rows; /* as many as j->lanes; the first load_count are the loads as a whole */
     struct act_work *acts;
     struct interval *stalls; /* sorted, disjoint */
@@ -63,12 +61,19 @@ struct work {
 
 /* measure.c: requests to figures. After the acts are known. */
 int measure_loads(struct work *w, struct error *err);
+bool stalled_between(const struct work *w, int64_t from, int64_t to);
+/* baseline.c: how a load was before any act, and from when on a request counts as slow. Its samples are in order. */
+int baseline_measure(struct work *w, size_t load, struct error *err);
+/* control.c: windows in which a control failed as well become suspect. All rows are complete, stalls marked. */
+void control_mark(struct work *w);
+/* attribution.c: whose window it is. */
+void attribute(const struct work *w, const struct load_work *l, const struct window *win, struct downtime *d);
+/* Enough goods in a row to close a window, among the requests that started in [from, to). */
+bool seen_well(const struct load_work *l, int64_t from, int64_t to);
 /* acts.c: events to acts. */
 int acts_collect(struct work *w, struct error *err);
 int acts_redundancy(struct work *w, struct error *err);
 int acts_marks(struct work *w, struct error *err);
-/* Index of the act that a window is attributed to, -1: none. first_end: end of its first bad. */
-int act_of_window(const struct judgement *j, int64_t first_end);
 bool act_same(const struct judgement *j, size_t a, size_t b); /* victims of one planned act */
 /* recovery.c */
 void recovery_measure(struct work *w);

@@ -14,6 +14,8 @@ const char *const verdict_names[] = {
     [VERDICT_SKIPPED] = "skipped", [VERDICT_ABORTED] = "aborted", [VERDICT_ABORTED + 1] = NULL,
 };
 
+const char stalled_text[] = "chaosd itself stalled in the meantime";
+
 int verdict_exit_code(enum verdict v) {
     static const int codes[] = {
         [VERDICT_PASS] = 0, [VERDICT_FAIL] = 1, [VERDICT_INCONCLUSIVE] = 2, [VERDICT_SKIPPED] = 3, [VERDICT_ABORTED] = 4,
@@ -147,10 +149,15 @@ static int read_loads(struct work *w, struct error *err) {
         l->over_ns = json_int_or(spec, "over_ns", INT64_C(1000000000));
         l->deadline_ns = json_int_or(spec, "deadline_ns", 0);
         l->insecure = json_is_true(json_object_get(spec, "insecure"));
+        l->control = json_is_true(json_object_get(spec, "control"));
+        l->slow_ns = json_int_or(spec, "slow_ns", 0);
+        w->control_count += l->control;
         if (l->goods < 1)
             l->goods = 1;
         if (l->deadline_ns < 0 || l->deadline_ns > INT64_C(1) << 60)
             l->deadline_ns = 0;
+        if (l->slow_ns < 0)
+            l->slow_ns = 0;
     }
     w->load_count = n;
     return 0;
@@ -175,7 +182,8 @@ static void work_free(struct work *w) {
     for (size_t i = 0; i < w->load_count; i++)
         free(w->loads[i].order);
     for (size_t i = 0; w->rows && i < w->j->lane_count; i++) {
-        windows_free(&w->rows[i].windows);
+        track_free(&w->rows[i].down);
+        track_free(&w->rows[i].slow);
         latencies_free(&w->rows[i].latencies);
     }
     free(w->rows);

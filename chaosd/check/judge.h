@@ -11,26 +11,49 @@ extern const char *const verdict_names[];
 int verdict_exit_code(enum verdict v);
 
 #define UNKNOWN_NS INT64_MIN /* rendered as null */
+extern const char stalled_text[]; /* why something is unknown: chaosd itself stalled */
 
-struct downtime { /* one window; ns on the run's clock. point and max UNKNOWN_NS when it never closed (censored) */
-    int64_t start, end;       /* start of the first bad; end of the first good after, or UNKNOWN_NS */
+enum { SHARED_MOST = 8 };
+
+struct downtime { /* one window, of downtime or of degradation; ns on the run's clock. point and max UNKNOWN_NS when it never closed (censored) */
+    int64_t start, end;       /* start of the first bad (or slow); end of the first good (and fast) after, or UNKNOWN_NS */
     int64_t min, point, max;
-    int64_t bad;              /* requests */
+    int64_t bad, slow;        /* requests; slow: degradation only */
+    size_t down;              /* degradation: downtime windows that lie in it, and their brackets' sums */
+    int64_t down_min, down_max;
     int64_t short_by;         /* never closed, though goods came at the end: end of the load - end of their first, ns; else UNKNOWN_NS */
     int64_t late;             /* what end would be if all that chaosd missed by stalling was bad; UNKNOWN_NS: it missed nothing */
     int act;                  /* index of the act it is attributed to, -1: none */
     int begun_in;             /* the same by its start: its first bad one may have been under way when the act came */
+    int shared[SHARED_MOST];  /* further acts that were in effect in it or had not been recovered from before it */
+    size_t shared_count;
+    bool shared_more;         /* and there are yet more of them */
     bool censored;
-    bool stalled; /* chaosd itself stalled inside: not to be judged */
+    bool stalled;        /* chaosd itself stalled inside: not to be judged */
+    const char *suspect; /* why else it is not to be judged (a control failed as well), or NULL */
 };
+
+/* Whether the window is the act's, alone or shared. */
+static inline bool downtime_of(const struct downtime *d, int act) {
+    for (size_t i = 0; i < d->shared_count; i++)
+        if (d->shared[i] == act)
+            return true;
+    return d->act == act;
+}
 
 /* For "the worst": an unknown end counts from its least, so that a short open window never hides a long closed one. */
 static inline int64_t downtime_known(const struct downtime *d) { return d->max != UNKNOWN_NS ? d->max : d->min; }
+
+struct baseline { /* requests planned and ended before the first act, without the load's first second */
+    int64_t planned, bad;
+    double p50_ms, p99_ms, max_ms; /* INFINITY: a bad one; NaN: no request */
+};
 
 struct lane_figures {
     const char *load; /* borrowed from the history */
     int load_index, lane; /* lane -1: all lanes of the load together */
     const char *target;   /* NULL: all targets */
+    bool control;         /* a load off the fault's path: shown, and believed when it doubts the others */
     int64_t planned, good, bad, unsent, stalled_unsent, stale_retry;
     int64_t own_unsent;                 /* of stalled_unsent: no file, port or memory for them */
     bool insecure;                      /* any TLS certificate was accepted */
@@ -40,6 +63,12 @@ struct lane_figures {
     int64_t reasons[REASON_COUNT];
     struct downtime *downtime;
     size_t downtime_count;
+    struct baseline baseline;  /* loads and lanes */
+    bool slow_known;           /* whether there is a limit beyond which a good request is slow; without one, degradation is unknown */
+    int64_t slow_limit;        /* UNKNOWN_NS: unknown, or the lanes have different ones */
+    const char *slow_unknown;  /* why, or NULL */
+    struct downtime *degradation; /* requests slow or bad; every downtime window lies in one of these */
+    size_t degradation_count;
 };
 
 struct mark { /* a line of a pod's own log, by its own stamp */
@@ -60,6 +89,7 @@ struct act_figures {
     bool noticed;       /* a load saw it */
     bool censored;
     bool stalled;       /* chaosd itself stalled in a window of this act: not to be judged */
+    const char *suspect; /* why else a window of this act is not to be judged, or NULL */
     int64_t at_least;   /* censored: sustained is no less than this; otherwise UNKNOWN_NS */
     int64_t late;       /* what sustained would be if all that chaosd missed by stalling was bad; UNKNOWN_NS: it missed nothing */
     const char *role_before, *role_after; /* pod names, NULL: no role asked */

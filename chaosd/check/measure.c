@@ -23,9 +23,11 @@ static int add_row(struct work *w, size_t load, int lane, const char *target, si
         return out_of_memory(err);
     *ret = j->lane_count++;
     j->lanes[*ret] = (struct lane_figures){.load = w->loads[load].name, .load_index = (int)load, .lane = lane, .target = target,
-                                            .insecure = w->loads[load].insecure};
-    w->rows[*ret] = (struct row){.from = INT64_MAX, .to = INT64_MIN, .last_good = UNKNOWN_NS, .blind_since = UNKNOWN_NS};
-    windows_init(&w->rows[*ret].windows, w->loads[load].goods, w->loads[load].over_ns);
+                                            .insecure = w->loads[load].insecure,
+                                            .control = w->loads[load].control, .slow_limit = UNKNOWN_NS};
+    w->rows[*ret] = (struct row){.from = INT64_MAX, .to = INT64_MIN};
+    track_init(&w->rows[*ret].down, w->loads[load].goods, w->loads[load].over_ns);
+    track_init(&w->rows[*ret].slow, w->loads[load].goods, w->loads[load].over_ns);
     return 0;
 }
 
@@ -48,19 +50,19 @@ static bool lane_declared(const struct work *w, size_t load, int lane) {
 }
 
 static int make_rows(struct work *w, size_t load, struct places *p, struct error *err) {
-    const struct load_work *l = &w->loads[load];
-    bool lanes[LANE_COUNT] = {false};
+    struct load_work *l = &w->loads[load];
     for (size_t i = 0; i < TARGETS; i++)
         p->targets[i] = NOWHERE;
     for (size_t i = 0; i < l->count; i++) {
-        lanes[l->order[i]->lane] = true;
+        l->has_lane[l->order[i]->lane] = true;
         p->targets[l->order[i]->target] = 0;
     }
     p->whole = load;
     int rc = 0;
     for (int i = 0; i < LANE_COUNT && rc == 0; i++) {
         p->lanes[i] = NOWHERE;
-        if (lanes[i] || lane_declared(w, load, i))
+        l->has_lane[i] = l->has_lane[i] || lane_declared(w, load, i);
+        if (l->has_lane[i])
             rc = add_row(w, load, i, NULL, &p->lanes[i], err);
     }
     p->targets[SAMPLE_NO_TARGET] = NOWHERE;
@@ -73,7 +75,7 @@ static int make_rows(struct work *w, size_t load, struct places *p, struct error
     return rc;
 }
 
-static bool stalled_between(const struct work *w, int64_t from, int64_t to) {
+bool stalled_between(const struct work *w, int64_t from, int64_t to) {
     size_t lo = 0, hi = w->stall_count;
     while (lo < hi) { /* the first stall that ends at or after from */
         size_t mid = lo + (hi - lo) / 2;
@@ -86,15 +88,16 @@ static bool stalled_between(const struct work *w, int64_t from, int64_t to) {
 }
 
 struct request_view { /* a sample as every row sees it */
-    enum request what;
+    enum request what, speed; /* for downtime; for degradation */
     int64_t end, latency;
     bool touched;
 };
 
 static struct request_view view(const struct work *w, const struct load_work *l, const struct sample *s) {
     struct request_view v = {.what = REQUEST_GOOD, .end = s->end_ns, .latency = s->end_ns - s->planned_ns};
+    const struct slow *slow = &l->slow[s->lane];
     if (s->outcome == OUTCOME_UNSENT_STALL) {
-        v.what = REQUEST_UNSENT_STALL;
+        v.what = v.speed = REQUEST_UNSENT_STALL;
         return v;
     }
     if (s->outcome != OUTCOME_GOOD) {
@@ -104,34 +107,11 @@ static struct request_view view(const struct work *w, const struct load_work *l,
     if (s->outcome == OUTCOME_UNSENT_CAP)
         v.end = s->planned_ns + l->deadline_ns; /* had it been sent, it would have been known bad then */
     v.touched = stalled_between(w, s->planned_ns, v.end);
+    v.speed = v.what;
+    /* From its start, not from its planned time: a request that was sent late is no slow answer. */
+    if (v.what == REQUEST_GOOD && !slow->unknown && s->end_ns - s->start_ns > slow->ns)
+        v.speed = v.touched ? REQUEST_UNSENT_STALL : REQUEST_SLOW;
     return v;
-}
-
-/* While chaosd stalled nobody looked: an outage in there would have gone unseen. In an open window, the window knows. */
-static void row_blind(struct row *r, const struct sample *s, const struct request_view *v, bool open) {
-    if (v->what == REQUEST_UNSENT_STALL) {
-        if (r->blind_since == UNKNOWN_NS && !open)
-            r->blind_since = r->last_good != UNKNOWN_NS ? r->last_good : s->planned_ns;
-        r->blind_last = s->planned_ns;
-        return;
-    }
-    if (r->blind_since != UNKNOWN_NS && v->what == REQUEST_GOOD) {
-        int64_t gap = v->end - r->blind_since;
-        r->blind_max = gap > r->blind_max ? gap : r->blind_max;
-        r->blind_total += (double)gap;
-        r->blind_count++;
-    }
-    r->blind_since = UNKNOWN_NS;
-    if (v->what == REQUEST_GOOD)
-        r->last_good = s->start_ns;
-}
-
-static void row_blind_end(struct row *r) {
-    if (r->blind_since == UNKNOWN_NS)
-        return;
-    r->blind_total += (double)(r->blind_last - r->blind_since);
-    r->blind_count++;
-    r->blind_end = true;
 }
 
 static int row_add(struct work *w, size_t at, size_t ordinal, const struct sample *s, const struct request_view *v) {
@@ -139,8 +119,10 @@ static int row_add(struct work *w, size_t at, size_t ordinal, const struct sampl
         return 0;
     struct lane_figures *f = &w->j->lanes[at];
     struct row *r = &w->rows[at];
-    row_blind(r, s, v, r->windows.open);
-    if (windows_add(&r->windows, ordinal, v->what, s->start_ns, v->end) < 0)
+    if (track_add(&r->down, ordinal, v->what, s->start_ns, v->end) < 0)
+        return -1;
+    r->slow.windows.hold = r->down.windows.open;
+    if (track_add(&r->slow, ordinal, v->speed, s->start_ns, v->end) < 0)
         return -1;
     if (v->what == REQUEST_UNSENT_STALL) {
         f->stalled_unsent++;
@@ -168,8 +150,8 @@ static void time_figures(struct lane_figures *f, const struct row *r) {
     f->by_time = f->time_low = f->time_high = NAN;
     if (r->from > r->to || span <= 0)
         return;
-    for (size_t i = 0; i < r->windows.count; i++) {
-        const struct window *win = &r->windows.list[i];
+    for (size_t i = 0; i < r->down.windows.count; i++) {
+        const struct window *win = &r->down.windows.list[i];
         int64_t p = window_point(win);
         known &= p != UNKNOWN_NS;
         point += p != UNKNOWN_NS ? (double)p : 0;
@@ -182,43 +164,91 @@ static void time_figures(struct lane_figures *f, const struct row *r) {
     f->time_high = share(least, span);
 }
 
-static int copy_windows(struct work *w, size_t at) {
-    struct lane_figures *f = &w->j->lanes[at];
-    const struct row *r = &w->rows[at];
-    f->downtime_count = r->windows.count;
-    f->downtime = arena_alloc(w->a, (r->windows.count + 1) * sizeof *f->downtime);
-    if (!f->downtime)
-        return -1;
-    for (size_t i = 0; i < r->windows.count; i++) {
-        const struct window *win = &r->windows.list[i];
-        f->downtime[i] = (struct downtime){
+static struct downtime *copy_windows(struct work *w, const struct load_work *l, const struct row *r, const struct windows *list) {
+    struct downtime *out = arena_alloc(w->a, (list->count + 1) * sizeof *out);
+    for (size_t i = 0; out && i < list->count; i++) {
+        const struct window *win = &list->list[i];
+        out[i] = (struct downtime){
             .start = win->first_start,
             .end = win->end,
             .min = window_min(win),
             .point = window_point(win),
             .max = window_max(win),
             .bad = win->bad,
+            .slow = win->slow,
             .short_by = win->end == UNKNOWN_NS && win->goods_after ? r->to - win->first_good_end : UNKNOWN_NS,
             .late = win->late,
-            .act = act_of_window(w->j, win->first_end),
-            .begun_in = act_of_window(w->j, win->first_start),
             .censored = window_max(win) == UNKNOWN_NS,
             .stalled = win->stalled,
+            .suspect = win->suspect,
         };
+        attribute(w, l, win, &out[i]);
     }
-    return 0;
+    return out;
+}
+
+/* Every downtime lies in a degradation, its end included: the first good answer may have been slower than the first quick one. */
+static void contain(struct row *r) {
+    struct windows *slow = &r->slow.windows;
+    for (size_t i = 0, k = 0; k < r->down.windows.count; k++) {
+        const struct window *down = &r->down.windows.list[k];
+        while (i + 1 < slow->count && slow->list[i + 1].first <= down->first)
+            i++;
+        if (slow->list[i].end != WINDOW_UNKNOWN && down->end > slow->list[i].end)
+            slow->list[i].end = down->end;
+    }
+}
+
+static int64_t plus(int64_t a, int64_t b) { return a == UNKNOWN_NS || b == UNKNOWN_NS ? UNKNOWN_NS : a + b; }
+
+/* Which downtime windows lie in each window of degradation: both lists are by time, and none lies in two. */
+static void nest(struct lane_figures *f) {
+    for (size_t i = 0, k = 0; i < f->degradation_count; i++) {
+        struct downtime *d = &f->degradation[i];
+        for (; k < f->downtime_count && (i + 1 == f->degradation_count || f->downtime[k].start < f->degradation[i + 1].start); k++) {
+            d->down++;
+            d->down_min = plus(d->down_min, f->downtime[k].min);
+            d->down_max = plus(d->down_max, f->downtime[k].max);
+        }
+    }
+}
+
+/* The limit of a row: its lane's, or that of all lanes where they agree. */
+static void slow_figures(struct lane_figures *f, const struct load_work *l) {
+    f->slow_known = true;
+    for (int i = 0; i < LANE_COUNT; i++) {
+        const struct slow *s = &l->slow[i];
+        if (f->lane >= 0 ? f->lane != i : !l->has_lane[i])
+            continue;
+        bool first = f->slow_known && !f->slow_unknown && f->slow_limit == UNKNOWN_NS;
+        f->slow_unknown = f->slow_unknown ? f->slow_unknown : s->unknown;
+        f->slow_known &= !s->unknown;
+        f->slow_limit = first || f->slow_limit == s->ns ? s->ns : INT64_MAX;
+    }
+    if (!f->slow_known || f->slow_limit == INT64_MAX)
+        f->slow_limit = UNKNOWN_NS;
+}
+
+static void end_row(struct work *w, struct row *r) {
+    track_end(&r->down);
+    track_end(&r->slow);
+    contain(r);
+    for (size_t i = 0; i < w->stall_count; i++) {
+        if (r->down.windows.count)
+            windows_stall(&r->down.windows, w->stalls[i].from, w->stalls[i].to, r->to);
+        if (r->slow.windows.count)
+            windows_stall(&r->slow.windows, w->stalls[i].from, w->stalls[i].to, r->to);
+    }
 }
 
 static int finish_row(struct work *w, size_t at) {
     struct lane_figures *f = &w->j->lanes[at];
     struct row *r = &w->rows[at];
-    for (size_t i = 0; i < w->stall_count && r->windows.count; i++)
-        windows_stall(&r->windows, w->stalls[i].from, w->stalls[i].to, r->to);
-    for (size_t i = 0; i < r->windows.count; i++)
-        r->stalled_bad += r->windows.list[i].stalled ? r->windows.list[i].bad : 0;
+    const struct load_work *l = &w->loads[f->load_index];
+    track_sum(&r->down);
+    track_sum(&r->slow);
     if (latencies_sort(&r->latencies) < 0)
         return -1;
-    row_blind_end(r);
     f->by_requests = f->planned ? (double)f->good / (double)f->planned : NAN;
     f->p50_ms = latencies_ms(&r->latencies, 500000);
     f->p90_ms = latencies_ms(&r->latencies, 900000);
@@ -228,7 +258,17 @@ static int finish_row(struct work *w, size_t at) {
     time_figures(f, r);
     if (f->target)
         latencies_free(&r->latencies); /* no threshold asks for a target's quantiles */
-    return copy_windows(w, at);
+    else
+        f->baseline = f->lane >= 0 ? l->lanes[f->lane] : l->whole;
+    slow_figures(f, l);
+    f->downtime_count = r->down.windows.count;
+    f->degradation_count = f->slow_known ? r->slow.windows.count : 0;
+    f->downtime = copy_windows(w, l, r, &r->down.windows);
+    f->degradation = copy_windows(w, l, r, &r->slow.windows);
+    if (!f->downtime || !f->degradation)
+        return -1;
+    nest(f);
+    return 0;
 }
 
 /* Distributes the samples to their loads. */
@@ -279,6 +319,8 @@ static void judge_baseline(struct work *w, size_t load) {
 static int measure_load(struct work *w, size_t load, struct places *p, struct error *err) {
     const struct load_work *l = &w->loads[load];
     int rc = make_rows(w, load, p, err);
+    if (rc == 0)
+        rc = baseline_measure(w, load, err);
     for (size_t i = 0; i < l->count && rc == 0; i++) {
         const struct sample *s = l->order[i];
         struct request_view v = view(w, l, s);
@@ -304,6 +346,10 @@ int measure_loads(struct work *w, struct error *err) {
         rc = add_row(w, i, -1, NULL, &row, err);
     for (size_t i = 0; i < w->load_count && rc == 0; i++)
         rc = measure_load(w, i, &p, err);
+    for (size_t i = 0; i < w->j->lane_count && rc == 0; i++)
+        end_row(w, &w->rows[i]);
+    if (rc == 0)
+        control_mark(w);
     for (size_t i = 0; i < w->j->lane_count && rc == 0; i++)
         rc = finish_row(w, i) < 0 ? out_of_memory(err) : 0;
     return rc;

@@ -8,23 +8,23 @@ static double next_term(double log_term, size_t n, double q, size_t i) {
     return log_term + log((double)(n - i + 1) / (double)i) + log(q / (1 - q));
 }
 
-size_t rank_upper(size_t n, double q) {
+size_t rank_upper(size_t n, double q, double confidence) {
     double log_term = (double)n * log1p(-q), sum = 0;
     for (size_t k = 1; k <= n; k++) {
         sum += exp(log_term); /* P(Bin <= k - 1) */
-        if (sum >= CONFIDENCE)
+        if (sum >= confidence)
             return k;
         log_term = next_term(log_term, n, q, k);
     }
     return 0;
 }
 
-size_t rank_lower(size_t n, double q) {
+size_t rank_lower(size_t n, double q, double confidence) {
     double log_term = (double)n * log1p(-q), sum = 0;
     size_t best = 0;
     for (size_t k = 1; k <= n; k++) {
         sum += exp(log_term);
-        if (sum > 1 - CONFIDENCE)
+        if (sum > 1 - confidence)
             break;
         best = k;
         log_term = next_term(log_term, n, q, k);
@@ -32,4 +32,18 @@ size_t rank_lower(size_t n, double q) {
     return best;
 }
 
-size_t rank_least_n(double q) { return (size_t)ceil(log1p(-CONFIDENCE) / log(q)); }
+size_t rank_least_n(double q, double confidence) { return (size_t)ceil(log1p(-confidence) / log(q)); }
+
+#define Z 1.959963984540054 /* the normal distribution's 97.5 % quantile */
+
+void wilson(size_t k, size_t n, double *lo, double *hi) {
+    *lo = 0;
+    *hi = 1;
+    if (!n)
+        return;
+    double p = (double)k / (double)n, m = (double)n, middle = p + Z * Z / (2 * m), half = Z * sqrt(p * (1 - p) / m + Z * Z / (4 * m * m));
+    if (k) /* at the ends the bound is the end itself, rounding aside */
+        *lo = (middle - half) / (1 + Z * Z / m);
+    if (k < n)
+        *hi = (middle + half) / (1 + Z * Z / m);
+}

@@ -5,23 +5,6 @@
 static int64_t min_known(int64_t a, int64_t b) { return a == UNKNOWN_NS || (b != UNKNOWN_NS && b < a) ? b : a; }
 static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* A streak of goods among the requests that started in [from, to), as one that closes a window. */
-static bool streak(const struct load_work *l, int64_t from, int64_t to) {
-    int64_t count = 0, first_end = 0, latest = 0;
-    for (size_t i = order_find(l->order, l->count, from); i < l->count && l->order[i]->start_ns < to; i++) {
-        const struct sample *s = l->order[i];
-        if (s->outcome != OUTCOME_GOOD) {
-            count = 0;
-            continue;
-        }
-        first_end = count++ ? first_end : s->end_ns;
-        latest = count > 1 ? max64(latest, s->end_ns) : s->end_ns;
-        if (count >= l->goods && latest - first_end >= l->over_ns)
-            return true;
-    }
-    return false;
-}
-
 static bool same_act(const struct judgement *j, int a, size_t b) { return a >= 0 && act_same(j, (size_t)a, b); }
 
 /* Attributed to the act, or still open when it came: then both answer for it. So do, unless the load was seen to be well in between,
@@ -32,7 +15,7 @@ static bool concerns(const struct judgement *j, size_t act, const struct load_wo
         return true;
     if (win->end != UNKNOWN_NS && win->end <= at)
         return false;
-    return win->first_end < at || ((same_act(j, d->act, act) || same_act(j, d->begun_in, act)) && !streak(l, at, win->first_start));
+    return win->first_end < at || ((same_act(j, d->act, act) || same_act(j, d->begun_in, act)) && !seen_well(l, at, win->first_start));
 }
 
 /* End of the earliest bad request of the window that ended after the act. */
@@ -73,6 +56,7 @@ static void add_window(struct act_figures *f, const struct load_work *l, const s
     }
     f->noticed = true;
     f->stalled |= win->stalled;
+    f->suspect = f->suspect ? f->suspect : win->suspect;
     if (end == UNKNOWN_NS) {
         f->censored = true;
         f->at_least = max64(f->at_least, max64(0, win->last_start - f->at));
@@ -116,7 +100,7 @@ static struct sight look(const struct load_work *l, int64_t at, int64_t next) {
 }
 
 static size_t add_windows(struct work *w, size_t act, size_t load) {
-    const struct windows *list = &w->rows[load].windows;
+    const struct windows *list = &w->rows[load].down.windows;
     size_t n = 0;
     for (size_t k = 0; k < list->count; k++)
         if (concerns(w->j, act, &w->loads[load], &list->list[k], &w->j->lanes[load].downtime[k])) {
@@ -133,7 +117,7 @@ static void recover(struct work *w, size_t act) {
     const char *silent = NULL, *gone = NULL;
     for (size_t i = 0; i < w->load_count; i++) {
         const struct load_work *l = &w->loads[i];
-        if (l->not_judged || add_windows(w, act, i))
+        if (l->not_judged || l->control || add_windows(w, act, i))
             continue;
         struct sight s = look(l, f->at, a->next);
         any.through |= s.through;
@@ -151,7 +135,7 @@ static void recover(struct work *w, size_t act) {
         f->sustained = f->late = UNKNOWN_NS; /* a load that never recovered outweighs one that did */
     } else if (!f->noticed && any.through && !a->silent) {
         f->sustained = 0;
-    } else if (!f->noticed && w->load_count) {
+    } else if (!f->noticed && w->load_count > w->control_count) {
         f->censored = true; /* nobody was looking for long enough */
         f->stalled = any.blind && !any.through;
         f->at_least = 0;

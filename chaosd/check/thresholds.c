@@ -49,7 +49,7 @@ static char *subject(struct work *w, const char *text, const char *load) {
     size_t len = strcspn(text, "<>=");
     while (len && text[len - 1] == ' ')
         len--;
-    if (load && w->load_count > 1 && !memchr(text, '(', len))
+    if (load && w->load_count - w->control_count > 1 && !memchr(text, '(', len))
         return arena_printf(w->a, "%.*s of %s", (int)len, text, load);
     return arena_strndup(w->a, text, len);
 }
@@ -99,7 +99,7 @@ static bool find_row(const struct work *w, size_t load, const char *lane, size_t
 static void over_loads(struct work *w, const struct expect *e, struct worst *worst) {
     for (size_t i = 0, row = 0; i < w->load_count; i++) {
         const struct load_work *l = &w->loads[i];
-        if (*e->of && strcmp(e->of, l->name))
+        if (*e->of ? strcmp(e->of, l->name) != 0 : l->control) /* a control is judged only where it is named */
             continue;
         struct finding f = {.lo = NAN, .hi = NAN, .value = NAN, .load = l->name};
         if (l->not_judged) {

@@ -83,7 +83,7 @@ static const char *act_unseen(struct work *w, size_t i) {
         return arena_printf(w->a, "%s #%u on %s failed: %s.", f->fault, f->occurrence, who(f), f->why ? f->why : "no reason given");
     if (!f->skipped && !f->observed)
         return arena_printf(w->a, "%s #%u on %s was never seen in effect.", f->fault, f->occurrence, who(f));
-    if (f->acted && silent && w->load_count == 1)
+    if (f->acted && silent && w->load_count - w->control_count == 1)
         return arena_printf(w->a, "No request was sent after %s #%u on %s: nobody could have noticed it.", f->fault, f->occurrence, who(f));
     if (f->acted && silent)
         return arena_printf(w->a, "%s sent no request after %s #%u on %s: it could not have noticed it.", silent, f->fault, f->occurrence,
@@ -224,20 +224,24 @@ static const struct check_result *first_of(const struct judgement *j, enum verdi
 static void say_availability(const struct work *w, struct buf *b) {
     int64_t planned = 0, good = 0;
     char share[WORDS_SIZE], count[WORDS_SIZE];
+    const char *name = NULL;
     for (size_t i = 0; i < w->load_count; i++) {
+        if (w->loads[i].control)
+            continue;
         planned += w->j->lanes[i].planned;
         good += w->j->lanes[i].good;
+        name = w->loads[i].name;
     }
     if (planned)
         buf_printf(b, ", %s of %s %s good", words_percent((double)good / (double)planned, share), words_count(planned, count),
-                   w->load_count == 1 ? w->loads[0].name : "requests");
+                   w->load_count - w->control_count == 1 ? name : "requests");
 }
 
 static void say_downtime(const struct work *w, struct buf *b) {
     const struct downtime *worst = NULL;
     char min[WORDS_SIZE], max[WORDS_SIZE];
     for (size_t i = 0; i < w->load_count; i++)
-        for (size_t k = 0; k < w->j->lanes[i].downtime_count; k++) {
+        for (size_t k = 0; !w->loads[i].control && k < w->j->lanes[i].downtime_count; k++) {
             const struct downtime *d = &w->j->lanes[i].downtime[k];
             bool longer = worst && (d->max == UNKNOWN_NS ? worst->max != UNKNOWN_NS : worst->max != UNKNOWN_NS && d->max > worst->max);
             worst = !worst || longer ? d : worst;
@@ -246,7 +250,7 @@ static void say_downtime(const struct work *w, struct buf *b) {
         buf_printf(b, ", worst downtime %s..%s", words_ms_bare(words_ns_ms(worst->min), min), words_ms(words_ns_ms(worst->max), max));
     else if (worst)
         buf_printf(b, ", worst downtime at least %s", words_ms(words_ns_ms(worst->min), min));
-    else if (w->load_count)
+    else if (w->load_count > w->control_count)
         buf_str(b, ", no downtime");
 }
 

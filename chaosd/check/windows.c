@@ -49,13 +49,13 @@ static void add_good(struct windows *w, int64_t start, int64_t end) {
         cur->first_good_end = cur->latest_good_end = end;
     }
     cur->latest_good_end = max64(cur->latest_good_end, end);
-    if (cur->goods_after >= w->goods && cur->latest_good_end - cur->first_good_end >= w->over_ns) {
+    if (!w->hold && cur->goods_after >= w->goods && cur->latest_good_end - cur->first_good_end >= w->over_ns) {
         cur->end = cur->first_good_end;
         w->open = false;
     }
 }
 
-static int add_bad(struct windows *w, size_t ordinal, bool stalled, int64_t start, int64_t end) {
+static int add_bad(struct windows *w, size_t ordinal, enum request what, int64_t start, int64_t end) {
     if (!w->open) {
         int r = open_window(w, ordinal, start, end);
         if (r < 0)
@@ -66,8 +66,9 @@ static int add_bad(struct windows *w, size_t ordinal, bool stalled, int64_t star
     cur->late = WINDOW_UNKNOWN;
     cur->last_start = start;
     cur->last = ordinal;
-    cur->bad++;
-    cur->stalled |= stalled || w->stall_pending;
+    cur->bad += what != REQUEST_SLOW;
+    cur->slow += what == REQUEST_SLOW;
+    cur->stalled |= what == REQUEST_BAD_STALLED || w->stall_pending;
     w->stall_pending = false;
     return 0;
 }
@@ -78,8 +79,9 @@ int windows_add(struct windows *w, size_t ordinal, enum request what, int64_t st
         add_good(w, start, end);
         return 0;
     case REQUEST_BAD:
+    case REQUEST_SLOW:
     case REQUEST_BAD_STALLED:
-        return add_bad(w, ordinal, what == REQUEST_BAD_STALLED, start, end);
+        return add_bad(w, ordinal, what, start, end);
     case REQUEST_UNSENT_STALL:
         /* It says nothing of the target. Inside a window, or right before one, it takes the edge's meaning away; within the
          * goods that close a window it leaves two possible ends. */

@@ -7,7 +7,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum request { REQUEST_GOOD, REQUEST_BAD, REQUEST_BAD_STALLED /* planned while chaosd stalled */, REQUEST_UNSENT_STALL };
+enum request {
+    REQUEST_GOOD,
+    REQUEST_BAD,
+    REQUEST_SLOW,         /* as bad, and counted apart: for windows of degradation */
+    REQUEST_BAD_STALLED,  /* planned while chaosd stalled */
+    REQUEST_UNSENT_STALL, /* it says nothing, as chaosd itself stalled */
+};
 
 #define WINDOW_UNKNOWN INT64_MIN
 
@@ -18,9 +24,10 @@ struct window {
     int64_t end;                   /* end of the closing streak's first good; WINDOW_UNKNOWN: never closed */
     int64_t late;                  /* what end would be if all that was missed within the closing streak was bad; WINDOW_UNKNOWN */
     int64_t goods_after, first_good_end, latest_good_end; /* the streak after the last bad; 0: none */
-    int64_t bad;
+    int64_t bad, slow;
     size_t first, last;            /* ordinals of the first and last bad, as fed */
     bool stalled;                  /* chaosd itself stalled inside */
+    const char *suspect;           /* why else it is not to be judged, or NULL */
 };
 
 struct windows {
@@ -28,6 +35,7 @@ struct windows {
     struct window *list;
     size_t count, cap;
     bool open, stall_pending;
+    bool hold; /* set by the caller: the window does not close yet, as another that lies in it is open */
     int64_t last_good_start; /* WINDOW_UNKNOWN: none yet */
 };
 

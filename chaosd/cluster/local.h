@@ -24,5 +24,5 @@ struct ready_spec { struct kind_value kind; int64_t interval_ns, timeout_ns; int
 
 struct local_config { int64_t nodes; const char *subnet; struct list workloads; };
 extern const struct cluster_kind cluster_local;
-/* cluster_kind.declared of it. */
+/* cluster_kind.declared of it; the candidates' tag is their struct workload. */
 size_t local_declared(const struct kind_value *v, struct arena *a, struct candidate **ret);

@@ -26,7 +26,7 @@ size_t local_declared(const struct kind_value *v, struct arena *a, struct candid
             const char *name = arena_printf(a, "%s-%d", w[i].name, (int)k);
             if (!name)
                 return 0;
-            list[n] = (struct candidate){.uid = name, .name = name, .namespace = w[i].namespace, .phase = "Pending", .labels = labels};
+            list[n] = (struct candidate){.uid = name, .name = name, .namespace = w[i].namespace, .phase = "Pending", .labels = labels, .tag = &w[i]};
             list[n].node = arena_printf(a, "n%d", (int)((int64_t)n % c->nodes) + 1);
         }
     }

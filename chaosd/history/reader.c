@@ -102,6 +102,7 @@ static bool member_is(const json_t *v, enum member type) {
 /* Members of the header's lists, as far as figures rest on them. key NULL: the list holds strings. */
 static const struct { const char *list, *key; enum member type; bool required; } members[] = {
     {"loads", "name", M_STRING, true},           {"loads", "goods", M_INTEGER, false},    {"loads", "over_ns", M_INTEGER, false},
+    {"loads", "slow_ns", M_INTEGER, false},      {"loads", "control", M_BOOL, false},
     {"loads", "deadline_ns", M_INTEGER, false},  {"loads", "lanes", M_STRINGS, false},    {"faults", "name", M_STRING, true},
     {"faults", "kind", M_STRING, false},         {"faults", "holds", M_BOOL, false},      {"workloads", "name", M_STRING, true},
     {"workloads", "replicas", M_INTEGER, false}, {"plan", "fault", M_INTEGER, true},      {"plan", "occurrence", M_INTEGER, true},

@@ -50,7 +50,7 @@ static const char *category(const char *name) {
     static const struct { const char *prefix, *category; } rows[] = {
         {"complete", "The drill itself"}, {"baseline", "The drill itself"},
         {"observed", "The drill itself"}, {"reverted", "The drill itself"},
-        {"availability", "Availability"}, {"errors", "Availability"}, {"downtime", "Downtime"}, {"recovery", "Recovery"}, {"p(", "Latency"},
+        {"availability", "Availability"}, {"errors", "Availability"}, {"downtime", "Downtime"}, {"degradation", "Degradation"}, {"recovery", "Recovery"}, {"p(", "Latency"},
         {"latency", "Latency"}, {"ledger", "Data"}, {"rpo", "Data"}, {"lost", "Data"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
@@ -93,6 +93,8 @@ static void put_figures(struct page *p) {
         jw_int(jw_key(w, "planned"), f->planned);
         jw_int(jw_key(w, "good"), f->good);
         jw_int(jw_key(w, "windows"), (int64_t)f->downtime_count);
+        if (f->control)
+            jw_bool(jw_key(w, "control"), true);
         jw_real(jw_key(w, "available"), f->by_requests, 9);
         put_latency(jw_key(w, "p50"), f->p50_ms);
         put_latency(jw_key(w, "p90"), f->p90_ms);

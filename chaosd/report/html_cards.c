@@ -111,26 +111,36 @@ static void put_role(struct page *p, const struct act_figures *f) {
     jw_end(w, ']');
 }
 
-/* The windows that each load attributes to this act. */
-static void put_windows(struct page *p, size_t act) {
+static void put_window(struct page *p, const struct lane_figures *f, const struct downtime *d, int act) {
     struct jw *w = &p->w;
-    size_t n = 0;
-    jw_begin(jw_key(w, "windows"), '[');
-    for (size_t i = 0; i < p->j->lane_count; i++) {
-        const struct lane_figures *f = &p->j->lanes[i];
-        for (size_t k = 0; k < f->downtime_count && f->lane < 0 && !f->target; k++)
-            if (f->downtime[k].act == (int)act && n++ < WINDOWS_MOST) {
-                jw_begin(w, '[');
-                jw_text(w, f->load);
-                jw_ms(w, f->downtime[k].min);
-                jw_ms(w, f->downtime[k].point);
-                jw_ms(w, f->downtime[k].max);
-                jw_int(w, f->downtime[k].bad);
-                jw_bool(w, f->downtime[k].stalled);
-                jw_end(w, ']');
-            }
-    }
+    jw_begin(w, '[');
+    jw_text(w, f->load);
+    jw_ms(w, d->min);
+    jw_ms(w, d->point);
+    jw_ms(w, d->max);
+    jw_int(w, d->bad);
+    jw_bool(w, d->stalled);
+    jw_int(w, d->slow);
+    page_shared(p, d, act);
+    jw_text(w, d->suspect);
     jw_end(w, ']');
+}
+
+/* The windows of each load that this act has a part in. Of degradations, those that are more than their downtime. */
+static void put_windows(struct page *p, int act) {
+    for (int slow = 0; slow < 2; slow++) {
+        size_t n = 0;
+        jw_begin(jw_key(&p->w, slow ? "degradation" : "windows"), '[');
+        for (size_t i = 0; i < p->j->lane_count; i++) {
+            const struct lane_figures *f = &p->j->lanes[i];
+            const struct downtime *list = slow ? f->degradation : f->downtime;
+            size_t count = f->lane >= 0 || f->target ? 0 : slow ? f->degradation_count : f->downtime_count;
+            for (size_t k = 0; k < count; k++)
+                if (downtime_of(&list[k], act) && (!slow || list[k].slow) && n++ < WINDOWS_MOST)
+                    put_window(p, f, &list[k], act);
+        }
+        jw_end(&p->w, ']');
+    }
 }
 
 static void put_milestones(struct page *p, const struct act_figures *f) {
@@ -150,6 +160,7 @@ static void put_flags(struct page *p, const struct act_figures *f) {
     const struct { const char *key; bool on; } rows[] = {
         {"acted", f->acted}, {"skipped", f->skipped}, {"observed", f->observed}, {"holds", f->holds}, {"reverted", f->reverted},
         {"stuck", f->stuck}, {"noticed", f->noticed}, {"censored", f->censored}, {"stalled", f->stalled},
+        {"suspect", f->suspect != NULL},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         if (rows[i].on)
@@ -198,7 +209,7 @@ void page_cards(struct page *p) {
         put_role(p, f);
         if (events[i])
             put_selection(p, events[i]);
-        put_windows(p, p->cards[i]);
+        put_windows(p, (int)p->cards[i]);
         put_lines(p, &evidence[i], &budget);
         jw_end(&p->w, '}');
     }

@@ -38,7 +38,8 @@ static void tile(struct buf *out, const struct tile *t, const struct buf *more) 
     buf_str(out, "</dd></div>\n");
 }
 
-static bool whole(const struct lane_figures *f) { return f->lane < 0 && !f->target; }
+/* What the headline speaks of: loads as a whole, controls aside. */
+static bool whole(const struct lane_figures *f) { return f->lane < 0 && !f->target && !f->control; }
 
 static void availability(const struct judgement *j, struct buf *out) {
     const struct lane_figures *worst = NULL;
@@ -102,7 +103,7 @@ static void downtime(const struct judgement *j, struct buf *out) {
         buf_str(&more, j->lane_count ? "no request failed" : "there was no load");
     if (worst)
         buf_printf(&more, "; %s, %s window%s in all%s", of->load, words_count((int64_t)count, n[2]), count == 1 ? "" : "s",
-                   worst->stalled ? "; chaosd itself stalled in it" : "");
+                   worst->stalled ? "; chaosd itself stalled in it" : worst->suspect ? "; a control failed as well" : "");
     tile(out, &(struct tile){"downtime", "Worst downtime", !worst ? (j->lane_count ? "none" : "unknown") : duration(worst->max, value)},
          &more);
 }

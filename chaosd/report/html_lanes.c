@@ -7,10 +7,25 @@
 
 enum {
     FAULTS_MOST = 20, ACTS_MOST = 1000, PLANNED_MOST = 1000, ROLES_MOST = 8, SPANS_MOST = 500,
-    WINDOW_ROWS_MOST = 40, WINDOWS_MOST = 500, STALLS_MOST = 500,
+    WINDOW_ROWS_MOST = 40, DEGRADATION_ROWS_MOST = 12, WINDOWS_MOST = 500, STALLS_MOST = 500,
 };
 
 static void left_out(struct page *p, size_t n) { jw_int(jw_key(&p->w, "left_out"), (int64_t)n); }
+
+void page_shared(struct page *p, const struct downtime *d, int but) {
+    char name[160];
+    jw_begin(&p->w, '[');
+    for (size_t i = 0; i <= d->shared_count; i++) {
+        int act = i ? d->shared[i - 1] : d->act;
+        if (act < 0 || act == but || !d->shared_count)
+            continue;
+        snprintf(name, sizeof name, "%s #%u%s%s", p->j->acts[act].fault, p->j->acts[act].occurrence, *p->j->acts[act].target ? " on " : "", p->j->acts[act].target);
+        jw_text(&p->w, name);
+    }
+    if (d->shared_more)
+        jw_text(&p->w, "more");
+    jw_end(&p->w, ']');
+}
 
 /* When the plan wanted each act of the fault. */
 static void put_planned(struct page *p, size_t fault) {
@@ -141,7 +156,22 @@ static void put_window(struct page *p, const struct downtime *d) {
     jw_int(&p->w, d->bad);
     jw_int(&p->w, d->act);
     jw_bool(&p->w, d->stalled);
+    jw_int(&p->w, d->slow);
+    page_shared(p, d, -1);
+    jw_text(&p->w, d->suspect);
     jw_end(&p->w, ']');
+}
+
+static void put_window_row(struct page *p, const struct lane_figures *f, const struct downtime *list, size_t count) {
+    jw_begin(&p->w, '{');
+    jw_text(jw_key(&p->w, "load"), f->load);
+    jw_text(jw_key(&p->w, "target"), f->target);
+    jw_bool(jw_key(&p->w, "control"), f->control);
+    jw_begin(jw_key(&p->w, "windows"), '[');
+    for (size_t k = 0; k < count && k < WINDOWS_MOST; k++)
+        put_window(p, &list[k]);
+    jw_end(&p->w, ']');
+    left_out(p, count > WINDOWS_MOST ? count - WINDOWS_MOST : 0);
 }
 
 static void put_downtime(struct page *p) {
@@ -151,18 +181,43 @@ static void put_downtime(struct page *p) {
         const struct lane_figures *f = &p->j->lanes[i];
         if ((f->lane >= 0 && !f->target) || rows++ >= WINDOW_ROWS_MOST)
             continue;
-        jw_begin(&p->w, '{');
-        jw_text(jw_key(&p->w, "load"), f->load);
-        jw_text(jw_key(&p->w, "target"), f->target);
-        jw_begin(jw_key(&p->w, "windows"), '[');
-        for (size_t k = 0; k < f->downtime_count && k < WINDOWS_MOST; k++)
-            put_window(p, &f->downtime[k]);
-        jw_end(&p->w, ']');
-        left_out(p, f->downtime_count > WINDOWS_MOST ? f->downtime_count - WINDOWS_MOST : 0);
+        put_window_row(p, f, f->downtime, f->downtime_count);
         jw_end(&p->w, '}');
     }
     jw_end(&p->w, ']');
     jw_int(jw_key(&p->w, "downtime_left_out"), rows > WINDOW_ROWS_MOST ? (int64_t)(rows - WINDOW_ROWS_MOST) : 0);
+}
+
+/* The limit of a load: one number, or one for each of its lanes. */
+static void put_limits(struct page *p, const struct lane_figures *f) {
+    jw_begin(jw_key(&p->w, "limits"), '[');
+    for (size_t i = 0; i < p->j->lane_count; i++) {
+        const struct lane_figures *l = &p->j->lanes[i];
+        if (l->load_index != f->load_index || l->slow_limit == UNKNOWN_NS || l->target || (l->lane < 0) != (f->slow_limit != UNKNOWN_NS))
+            continue;
+        jw_begin(&p->w, '[');
+        jw_text(&p->w, l->lane < 0 ? NULL : lane_names[l->lane]);
+        jw_ms(&p->w, l->slow_limit);
+        jw_end(&p->w, ']');
+    }
+    jw_end(&p->w, ']');
+}
+
+/* Of loads as a whole; their targets' are in summary.json. */
+static void put_degradation(struct page *p) {
+    size_t rows = 0;
+    jw_begin(jw_key(&p->w, "degradation"), '[');
+    for (size_t i = 0; i < p->j->lane_count; i++) {
+        const struct lane_figures *f = &p->j->lanes[i];
+        if (f->lane >= 0 || f->target || rows++ >= DEGRADATION_ROWS_MOST)
+            continue;
+        put_window_row(p, f, f->degradation, f->degradation_count);
+        put_limits(p, f);
+        jw_text(jw_key(&p->w, "unknown"), f->slow_known ? NULL : f->slow_unknown ? f->slow_unknown : "there is no limit");
+        jw_end(&p->w, '}');
+    }
+    jw_end(&p->w, ']');
+    jw_int(jw_key(&p->w, "degradation_left_out"), rows > DEGRADATION_ROWS_MOST ? (int64_t)(rows - DEGRADATION_ROWS_MOST) : 0);
 }
 
 static void put_stalls(struct page *p) {
@@ -186,5 +241,6 @@ void page_lanes(struct page *p) {
     put_faults(p);
     put_roles(p);
     put_downtime(p);
+    put_degradation(p);
     put_stalls(p);
 }

@@ -62,7 +62,23 @@ static json_t *check_json(const struct judgement *j, size_t i, bool *skip) {
     return done(&p);
 }
 
-static json_t *downtime_json(const struct judgement *j, const struct downtime *d) {
+static json_t *fault_ref(const struct judgement *j, int act) {
+    const struct act_figures *f = &j->acts[act];
+    return json_pack("{s:s,s:o,s:o,s:i}", "name", f->fault, "occurrence", f->occurrence ? json_integer(f->occurrence) : json_null(), "target",
+                     *f->target ? json_string(f->target) : json_null(), "act", act);
+}
+
+/* The act that the window is attributed to comes first, then those that share it. */
+static json_t *faults_json(const struct judgement *j, const struct downtime *d) {
+    json_t *list = json_array();
+    if (d->act >= 0)
+        json_array_append_new(list, fault_ref(j, d->act));
+    for (size_t i = 0; i < d->shared_count; i++)
+        json_array_append_new(list, fault_ref(j, d->shared[i]));
+    return list;
+}
+
+static json_t *window_json(const struct judgement *j, const struct downtime *d, bool degradation) {
     struct put p = {json_object(), false};
     put(&p, "start_ms", json_ms(d->start));
     put(&p, "end_ms", json_ms(d->end));
@@ -71,16 +87,23 @@ static json_t *downtime_json(const struct judgement *j, const struct downtime *d
     put(&p, "max_ms", json_ms(d->max));
     put(&p, "fault", d->act < 0 ? json_null() : json_string(j->acts[d->act].fault));
     put(&p, "act", d->act < 0 ? json_null() : json_integer(d->act));
+    put(&p, "faults", faults_json(j, d));
+    put(&p, "faults_left_out", json_boolean(d->shared_more));
     put(&p, "bad", json_integer(d->bad));
+    if (degradation) {
+        put(&p, "slow", json_integer(d->slow));
+        put(&p, "down", json_pack("{s:I,s:o,s:o}", "count", (json_int_t)d->down, "min_ms", json_ms(d->down_min), "max_ms", json_ms(d->down_max)));
+    }
     put(&p, "censored", json_boolean(d->censored));
     put(&p, "stalled", json_boolean(d->stalled));
+    put(&p, "suspect", text_or_null(d->suspect));
     return done(&p);
 }
 
-static json_t *windows_json(const struct judgement *j, const struct lane_figures *f) {
+static json_t *windows_json(const struct judgement *j, const struct downtime *windows, size_t count, bool degradation) {
     json_t *list = json_array();
-    for (size_t i = 0; list && i < f->downtime_count; i++)
-        if (json_array_append_new(list, downtime_json(j, &f->downtime[i])) < 0) {
+    for (size_t i = 0; list && i < count; i++)
+        if (json_array_append_new(list, window_json(j, &windows[i], degradation)) < 0) {
             json_decref(list);
             return NULL;
         }
@@ -106,6 +129,17 @@ static json_t *latency_json(const struct lane_figures *f) {
     return done(&p);
 }
 
+/* Of a load or lane: how it was before any fault. */
+static json_t *baseline_json(const struct baseline *b) {
+    struct put p = {json_object(), false};
+    put(&p, "planned", json_integer(b->planned));
+    put(&p, "bad", json_integer(b->bad));
+    put(&p, "p50_ms", ms(b->p50_ms));
+    put(&p, "p99_ms", ms(b->p99_ms));
+    put(&p, "max_ms", ms(b->max_ms));
+    return done(&p);
+}
+
 static json_t *reasons_json(const struct lane_figures *f) {
     struct put p = {json_object(), false};
     for (int i = REASON_NONE + 1; i < REASON_COUNT; i++)
@@ -121,6 +155,8 @@ static json_t *figures_json(const struct judgement *j, const struct lane_figures
         put(&p, "lane", json_string(lane_names[f->lane]));
     if (f->target)
         put(&p, "target", json_string(f->target));
+    if (f->control)
+        put(&p, "control", json_true());
     put(&p, "planned", json_integer(f->planned));
     put(&p, "good", json_integer(f->good));
     put(&p, "bad", json_integer(f->bad));
@@ -133,7 +169,12 @@ static json_t *figures_json(const struct judgement *j, const struct lane_figures
     put(&p, "availability", availability_json(f));
     put(&p, "latency_ms", latency_json(f));
     put(&p, "reasons", reasons_json(f));
-    put(&p, "downtime", windows_json(j, f));
+    put(&p, "downtime", windows_json(j, f->downtime, f->downtime_count, false));
+    if (!f->target)
+        put(&p, "baseline", baseline_json(&f->baseline));
+    put(&p, "slow_ms", json_ms(f->slow_limit));
+    put(&p, "degradation", f->slow_known ? windows_json(j, f->degradation, f->degradation_count, true) : json_null());
+    put(&p, "degradation_unknown", text_or_null(f->slow_unknown));
     return done(&p);
 }
 
@@ -162,6 +203,7 @@ static json_t *recovery_json(const struct act_figures *f) {
     put(&p, "censored", json_boolean(f->censored));
     put(&p, "at_least_ms", json_ms(f->at_least));
     put(&p, "stalled", json_boolean(f->stalled));
+    put(&p, "suspect", text_or_null(f->suspect));
     return done(&p);
 }
 

@@ -60,7 +60,7 @@ static const char *quantile(double ms, char *out) { return isnan(ms) ? "?" : isi
 
 static void put_bracket(struct page *p, const struct downtime *d) {
     char min[WORDS_SIZE], point[WORDS_SIZE], max[WORDS_SIZE];
-    buf_printf(p->out, "%s .. %s .. %s%s", ms_of(d->min, min), ms_of(d->point, point), ms_of(d->max, max), d->stalled ? " (chaosd stalled)" : "");
+    buf_printf(p->out, "%s .. %s .. %s%s", ms_of(d->min, min), ms_of(d->point, point), ms_of(d->max, max), d->stalled ? " (chaosd stalled)" : d->suspect ? " (a control failed too)" : "");
 }
 
 static const struct downtime *longer(const struct downtime *a, const struct downtime *b) {
@@ -102,6 +102,8 @@ static void put_load_row(struct page *p, const struct lane_figures *f) {
         put_name(p, f->load);
     else
         buf_printf(p->out, "— %s", lane_names[f->lane]);
+    if (whole_load(f) && f->control)
+        buf_str(p->out, " (control)");
     buf_printf(p->out, " | %s", words_count(f->planned, n));
     buf_printf(p->out, " | %s", words_count(f->planned - f->good, n));
     buf_printf(p->out, " | %s", isnan(f->by_requests) ? "?" : words_percent(f->by_requests, n));
@@ -113,6 +115,14 @@ static void put_load_row(struct page *p, const struct lane_figures *f) {
         put_bracket(p, worst);
     else
         buf_str(p->out, "none");
+    buf_str(p->out, " | ");
+    worst = NULL;
+    for (size_t i = 0; i < f->degradation_count; i++)
+        worst = longer(worst, &f->degradation[i]);
+    if (worst)
+        put_bracket(p, worst);
+    else
+        buf_str(p->out, f->slow_known ? "none" : "?");
     buf_str(p->out, " |\n");
 }
 
@@ -127,8 +137,8 @@ static void put_loads(struct page *p) {
         all += !p->j->lanes[i].target;
     if (!all)
         return;
-    buf_str(p->out, "\n### Load\n\n| load | planned | bad | available | p50 ms | p99 ms | max ms | windows | worst downtime, ms |\n"
-                    "| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n");
+    buf_str(p->out, "\n### Load\n\n| load | planned | bad | available | p50 ms | p99 ms | max ms | windows | worst downtime, ms | worst degradation, ms |\n"
+                    "| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n");
     for (size_t l = 0; l < p->j->lane_count && whole_load(&p->j->lanes[l]); l++)
         for (size_t i = 0; i < p->j->lane_count && shown < ROWS_MOST; i++)
             if (!p->j->lanes[i].target && p->j->lanes[i].load_index == p->j->lanes[l].load_index) {
@@ -143,7 +153,7 @@ static void put_loads(struct page *p) {
             put_text(p, notes[k]);
             buf_str(p->out, "**\n");
         }
-    buf_str(p->out, "\nDowntime as least .. likely .. most; \"at most\" is judged on the last. A figure that says *bad* falls on a bad request.\n");
+    buf_str(p->out, "\nDowntime and degradation (slow or bad) as least .. likely .. most; \"at most\" is judged on the last. A figure that says *bad* falls on a bad request.\n");
 }
 
 static const char *state_of(const struct act_figures *f) {
@@ -163,8 +173,8 @@ static void put_act_row(struct page *p, size_t i) {
     const struct downtime *worst = NULL;
     char n[WORDS_SIZE];
     for (size_t l = 0; l < p->j->lane_count; l++)
-        for (size_t k = 0; whole_load(&p->j->lanes[l]) && k < p->j->lanes[l].downtime_count; k++)
-            if (p->j->lanes[l].downtime[k].act == (int)i)
+        for (size_t k = 0; whole_load(&p->j->lanes[l]) && !p->j->lanes[l].control && k < p->j->lanes[l].downtime_count; k++)
+            if (downtime_of(&p->j->lanes[l].downtime[k], (int)i))
                 worst = longer(worst, &p->j->lanes[l].downtime[k]);
     buf_str(p->out, "| ");
     if (f->acted)

@@ -5,6 +5,7 @@
 #include "check/words.h"
 #include "report/grid.h"
 #include "report/kinds.h"
+#include "report/text_windows.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -48,14 +49,15 @@ static int put_header(const struct judgement *j, struct arena *a, struct buf *ou
 
 static void bracket(const struct downtime *d, char *out, size_t size) {
     char min[WORDS_SIZE], point[WORDS_SIZE], max[WORDS_SIZE];
-    snprintf(out, size, "%s..%s..%s%s", ms_of(d->min, min), ms_of(d->point, point), ms_of(d->max, max), d->stalled ? " !" : "");
+    snprintf(out, size, "%s..%s..%s%s%s", ms_of(d->min, min), ms_of(d->point, point), ms_of(d->max, max),
+             d->stalled || d->suspect ? " !" : "", d->shared_count ? " &" : "");
 }
 
 /* The window of a list that is known to have lasted longest; NULL: none. act -2: any. */
 static const struct downtime *longest(const struct lane_figures *f, int act, const struct downtime *best) {
     for (size_t i = 0; i < f->downtime_count; i++) {
         const struct downtime *d = &f->downtime[i];
-        if (act != -2 && d->act != act)
+        if (act != -2 && !downtime_of(d, act))
             continue;
         if (!best || downtime_known(d) > downtime_known(best))
             best = d;
@@ -73,7 +75,7 @@ static void put_load_row(struct grid *g, const struct lane_figures *f) {
     else if (f->lane >= 0)
         grid_cell(g, "  %s", lane_names[f->lane]);
     else
-        grid_cell(g, "%s", f->load);
+        grid_cell(g, f->control ? "%s (control)" : "%s", f->load);
     grid_cell(g, "%s", words_count(f->planned, n[0]));
     grid_cell(g, "%s", words_count(f->good, n[0]));
     grid_cell(g, "%s", isnan(f->by_requests) ? "?" : words_percent(f->by_requests, n[0]));
@@ -163,7 +165,7 @@ static void put_act_row(struct grid *g, const struct judgement *j, size_t i, con
     char n[WORDS_SIZE], down[160] = "";
     const struct downtime *d = NULL;
     for (size_t k = 0; k < j->lane_count; k++)
-        if (j->lanes[k].lane < 0 && !j->lanes[k].target)
+        if (j->lanes[k].lane < 0 && !j->lanes[k].target && !j->lanes[k].control)
             d = longest(&j->lanes[k], (int)i, d);
     if (d)
         bracket(d, down, sizeof down);
@@ -316,7 +318,10 @@ static int render(const struct judgement *j, struct buf *out, struct error *err)
         put_loads(j, a, out);
         put_trouble(j, a, out);
         put_load_notes(j, a, out);
+        text_degradation(j, a, out, WIDTH);
         rc = put_acts(j, a, out);
+        text_shared(j, a, out, WIDTH);
+        text_control(j, a, out, WIDTH);
     }
     if (rc == 0)
         rc = put_checks(j, a, out);

@@ -225,6 +225,14 @@ static int check_load(const struct scenario *s, size_t index, struct error *err)
     return 0;
 }
 
+/* A control backs the other loads' figures; alone it would leave nothing to judge. */
+static int check_controls(const struct scenario *s, struct error *err) {
+    for (size_t i = 0; i < s->loads.count; i++)
+        if (!SCENARIO_LOADS(s)[i].control)
+            return 0;
+    return s->loads.count ? BAD(s, "/load/0/control", err, "every load is a control: there must be one that the faults may touch") : 0;
+}
+
 /* --- thresholds --- */
 
 static int check_expect(const struct scenario *s, size_t index, struct error *err) {
@@ -255,6 +263,8 @@ int scenario_crosscheck(const struct scenario *s, struct error *err) {
         r = check_unique(s, &s->faults, sizeof(struct fault_spec), "fault", "faults", err);
     for (size_t i = 0; r == 0 && i < s->loads.count; i++)
         r = check_load(s, i, err);
+    if (r == 0)
+        r = check_controls(s, err);
     for (size_t i = 0; r == 0 && i < s->faults.count; i++)
         r = check_fault(s, i, err);
     if (r == 0)

@@ -64,6 +64,11 @@ static const struct field load_fields[] = {
      .doc = "How long it goes on; until the end when not given."},
     {.name = "window", .type = F_OBJECT, .offset = offsetof(struct load_spec, window), .shape = &window_shape,
      .doc = "When a downtime of this load is over."},
+    {.name = "slow", .type = F_DURATION, .offset = offsetof(struct load_spec, slow_ns), .min = 1000,
+     .max = 3600000000000,
+     .doc = "A good answer that takes longer is slow, and makes a window of degradation; told by the time before the first fault when not given."},
+    {.name = "control", .type = F_BOOL, .offset = offsetof(struct load_spec, control), .def = "false",
+     .doc = "It goes to something that no fault touches. Where it fails as well, chaosd or its machine is suspect, and the other loads' windows are not judged."},
     {0},
 };
 static const struct shape load_shape = {

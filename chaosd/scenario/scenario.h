@@ -19,6 +19,8 @@ struct load_spec {
     struct kind_value kind;
     int64_t start_ns, for_ns; /* for 0: until the end */
     struct window_spec *window; /* NULL: 5 goods over 1s (defaults are in the rows) */
+    int64_t slow_ns; /* a good answer that takes longer is slow; 0: the baseline tells */
+    bool control;    /* off the fault's path: where it fails too, the others' windows are not judged */
 };
 
 struct fault_spec {

@@ -102,20 +102,20 @@ static void test_order(void **state) {
  * For n = 10, q = 0.5: P(Bin <= 7) = 968/1024 = 0.945, P(Bin <= 8) = 1013/1024 = 0.989: the ninth; by symmetry the second below. */
 static void test_order_statistics(void **state) {
     (void)state;
-    assert_int_equal(rank_upper(58, 0.95), 0);
-    assert_int_equal(rank_upper(59, 0.95), 59);
-    assert_int_equal(rank_upper(298, 0.99), 0);
-    assert_int_equal(rank_upper(299, 0.99), 299);
-    assert_int_equal(rank_upper(4, 0.5), 0);
-    assert_int_equal(rank_upper(5, 0.5), 5);
-    assert_int_equal(rank_upper(10, 0.5), 9);
-    assert_int_equal(rank_lower(10, 0.5), 2);
-    assert_int_equal(rank_lower(4, 0.5), 0);
-    assert_int_equal(rank_lower(5, 0.5), 1);
-    assert_int_equal(rank_upper(0, 0.5), 0);
-    assert_int_equal(rank_least_n(0.95), 59);
-    assert_int_equal(rank_least_n(0.99), 299);
-    assert_int_equal(rank_least_n(0.5), 5);
+    assert_int_equal(rank_upper(58, 0.95, CONFIDENCE), 0);
+    assert_int_equal(rank_upper(59, 0.95, CONFIDENCE), 59);
+    assert_int_equal(rank_upper(298, 0.99, CONFIDENCE), 0);
+    assert_int_equal(rank_upper(299, 0.99, CONFIDENCE), 299);
+    assert_int_equal(rank_upper(4, 0.5, CONFIDENCE), 0);
+    assert_int_equal(rank_upper(5, 0.5, CONFIDENCE), 5);
+    assert_int_equal(rank_upper(10, 0.5, CONFIDENCE), 9);
+    assert_int_equal(rank_lower(10, 0.5, CONFIDENCE), 2);
+    assert_int_equal(rank_lower(4, 0.5, CONFIDENCE), 0);
+    assert_int_equal(rank_lower(5, 0.5, CONFIDENCE), 1);
+    assert_int_equal(rank_upper(0, 0.5, CONFIDENCE), 0);
+    assert_int_equal(rank_least_n(0.95, CONFIDENCE), 59);
+    assert_int_equal(rank_least_n(0.99, CONFIDENCE), 299);
+    assert_int_equal(rank_least_n(0.5, CONFIDENCE), 5);
 }
 
 static void test_words(void **state) {

@@ -79,7 +79,7 @@ static void test_rows(void **state) {
         struct windows w;
         windows_init(&w, rows[i].goods, rows[i].over);
         for (size_t k = 0; k < 16 && rows[i].requests[k].what; k++) {
-            static const char kinds[] = "gbBu";
+            static const char kinds[] = "gbsBu";
             enum request what = (enum request)(strchr(kinds, rows[i].requests[k].what) - kinds);
             int64_t start = rows[i].requests[k].start;
             assert_int_equal(windows_add(&w, k, what, start, start + rows[i].requests[k].duration), 0);

@@ -9,6 +9,7 @@ function cardState(c) {
   if (c.holds && !c.reverted) return ["inconclusive", "not seen reverted"];
   if (!c.observed) return ["inconclusive", "never seen in effect"];
   if (c.stalled) return ["inconclusive", "chaosd stalled"];
+  if (c.suspect) return ["inconclusive", "a control failed too"];
   if (c.censored) return ["inconclusive", "recovery not seen"];
   return ["pass", c.holds ? "in effect, reverted" : "in effect"];
 }
@@ -19,7 +20,9 @@ function story(c) {
   if (c.skipped) return `Not carried out: ${c.why || "nothing was applicable"}.`;
   if (!c.acted) return `It could not be carried out${c.why ? ": " + c.why : ""}.`;
   const hit = `At ${moment(c.at, 10)} ${c.kind} hit ${who}${c.role_before && c.role ? `, the ${c.role} at that moment` : ""}`;
-  if (!c.noticed) return `${hit}; ${c.sustained === 0 ? "no user noticed." : "too few requests followed to say what users saw."}`;
+  const length = c.degradation.length && c.degradation.every((d) => known(d[3])) ? `, for ${ms(Math.max(...c.degradation.map((d) => d[3])))} at most` : "";
+  const slow = c.degradation.length ? `no request failed, but users were served slowly${length}.` : "no user noticed.";
+  if (!c.noticed) return `${hit}; ${c.sustained === 0 ? slow : "too few requests followed to say what users saw."}`;
   const first = known(c.detect) ? ` Users saw the first failure ${ms(c.detect)} later` : " Users saw failures";
   const end = known(c.sustained) ? ` and were served for good again after ${ms(c.sustained)}.` : `, and were not seen to be served for good again${c.at_least > 0 ? ` for at least ${ms(c.at_least)}` : ""}.`;
   const after = c.role_after ? ` ${c.role_after} was seen as ${c.role} after ${ms(c.role_after_at)}.` : "";
@@ -66,13 +69,15 @@ const dataText = (before, after) => {
 };
 
 function facts(c) {
-  const windows = c.windows.map(([load, min, point, max, bad]) => `${load}: ${bracket(min, point, max)}, ${count(bad)} bad`).join("; ");
+  const noted = (stalled, shared, suspect) => (stalled ? ", chaosd itself stalled" : "") + (suspect ? `, not judged: ${suspect}` : "") + (shared.length ? `, shared with ${shared.join(", ")}` : "");
+  const windows = c.windows.map(([load, min, point, max, bad, stalled, , shared, suspect]) => `${load}: ${bracket(min, point, max)}, ${count(bad)} bad${noted(stalled, shared, suspect)}`).join("; ");
+  const slow = c.degradation.map(([load, min, point, max, bad, stalled, n, shared, suspect]) => `${load}: ${bracket(min, point, max)}, ${count(n)} slow, ${count(bad)} bad${noted(stalled, shared, suspect)}`).join("; ");
   const milestone = (key) => (known(c[key]) ? (c[key] === 0 && key !== "detect" && !c.noticed ? "not needed" : ms(c[key])) : c.acted ? "not seen" : null);
   const more = c.candidate_count > (c.candidates || []).length ? ` and ${count(c.candidate_count - c.candidates.length)} more` : "";
   return el("dl", { class: "facts" },
     fact("First failure", c.noticed ? milestone("detect") : c.acted ? "none" : null), fact("First good after it", milestone("first_good")),
     fact("Good for good", milestone("sustained")), fact("Every replica ready", milestone("redundancy")),
-    fact("Downtime, least … likely … most", windows), fact("Reverted", c.holds && c.acted ? (c.reverted ? "after " + ms(c.reverted_after) : c.stuck ? "NOT REVERTED" : "not seen") : null),
+    fact("Downtime, least … likely … most", windows), fact("Degraded, least … likely … most", slow), fact("Reverted", c.holds && c.acted ? (c.reverted ? "after " + ms(c.reverted_after) : c.stuck ? "NOT REVERTED" : "not seen") : null),
     fact("Victim", (c.target || "none") + (known(c.pid) ? ` (pid ${c.pid})` : "")), fact("Role", c.role_before ? `${c.role_before} → ${c.role_after || "nobody seen"}` : null),
     fact("Beside the role", dataText(c.data_before, c.data_after)), fact("Drawn from", c.candidates && c.candidates.length ? c.candidates.join(", ") + more : null),
     fact("Draw", c.draw), fact("Planned at", known(c.planned) ? `${moment(c.planned, 1)}` + (known(c.at) ? `, done ${ms(c.at - c.planned)} later` : "") : null),

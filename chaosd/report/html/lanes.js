@@ -40,15 +40,40 @@ function podRows() {
   }));
 }
 
+const loadName = (d) => d.load + (d.control ? " (control)" : "");
+
+/* What else must be said of a window: who shares it, and why it may not count. */
+function remarks(end, stalled, shared, suspect) {
+  return (known(end) ? "" : ", never closed") + (stalled ? ", chaosd itself stalled" : "") + (suspect ? `, not judged: ${suspect}` : "") + (shared.length ? `, shared by ${shared.join(", ")}` : "");
+}
+
 function downtimeRows(targets) {
   return data.downtime.filter((d) => Boolean(d.target) === targets).map((d) => ({
-    name: d.target ? "at " + d.target : d.load, title: `Downtime of ${d.load}${d.target ? " at " + d.target : ""}`, left_out: d.left_out,
+    name: d.target ? "at " + d.target : loadName(d), title: `Downtime of ${loadName(d)}${d.target ? " at " + d.target : ""}`, left_out: d.left_out,
     draw: (put) => {
-      for (const [outer, start, end, min, point, max, bad, , stalled] of d.windows) {
+      for (const [outer, start, end, min, point, max, bad, , stalled, , shared, suspect] of d.windows) {
         const to = known(end) ? end : view.full[1];
-        const text = `${d.target || d.load}: down ${bracket(min, point, max)}, ${count(bad)} bad, from ${moment(start, 1)}` + (known(end) ? "" : ", never closed") + (stalled ? ", chaosd itself stalled" : "");
+        const text = `${d.target || d.load}: down ${bracket(min, point, max)}, ${count(bad)} bad, from ${moment(start, 1)}` + remarks(end, stalled, shared, suspect);
         put.span(outer, to, "s-bracket", text);
-        put.span(start, to, "s-window", text);
+        put.span(start, to, stalled || suspect ? "s-doubt" : "s-window", text);
+      }
+    },
+  }));
+}
+
+const limitText = (d) => d.limits.map(([lane, v]) => ms(v) + (lane ? ` (${lane})` : "")).join(", ");
+
+/* Slow or bad: what is down is drawn in the row above. */
+function degradationRows() {
+  return data.degradation.map((d) => ({
+    name: loadName(d), title: `Degradation of ${loadName(d)}: ` + (d.unknown ? `unknown, ${d.unknown}` : `bad, or slower than ${limitText(d)}`), left_out: d.left_out,
+    empty: d.unknown ? "no limit known" : "",
+    draw: (put) => {
+      for (const [outer, start, end, min, point, max, bad, , stalled, slow, shared, suspect] of d.windows) {
+        const to = known(end) ? end : view.full[1];
+        const text = `${d.load}: slow or bad ${bracket(min, point, max)}, ${count(slow)} slow, ${count(bad)} bad, from ${moment(start, 1)}` + remarks(end, stalled, shared, suspect);
+        put.span(outer, to, "s-slow-bracket", text);
+        put.span(start, to, stalled || suspect ? "s-doubt" : "s-slow", text);
       }
     },
   }));
@@ -62,7 +87,8 @@ const stallRow = () => ({
 function laneGroups() {
   const groups = [
     ["Faults", faultRows(), data.faults_left_out], ["Roles", roleRows()], ["Pods", podRows(), data.pods_left_out],
-    ["Downtime", downtimeRows(false).concat(downtimeRows(true)), data.downtime_left_out], ["Observer", [stallRow()]],
+    ["Downtime", downtimeRows(false).concat(downtimeRows(true)), data.downtime_left_out],
+    ["Degradation", degradationRows(), data.degradation_left_out], ["Observer", [stallRow()]],
   ];
   return groups.filter((g) => g[1].length);
 }
@@ -159,10 +185,11 @@ function drawLanes() {
 
 function laneSummary() {
   const windows = data.downtime.filter((d) => !d.target).reduce((n, d) => n + d.windows.length, 0);
-  return `Swimlanes: ${data.faults.length} faults, ${data.pods.length} pods, ${windows} downtime windows, ${data.stall_count} stalls of chaosd. The cards and tables below say the same in words.`;
+  return `Swimlanes: ${data.faults.length} faults, ${data.pods.length} pods, ${windows} downtime windows, ${data.degradation.reduce((n, d) => n + d.windows.length, 0)} of degradation, ${data.stall_count} stalls of chaosd. The cards and tables below say the same in words.`;
 }
 
 const LANE_LEGEND = [
   ["fault", "fault (◇ planned, ▼ carried out)"], ["ready", "ready"], ["starting", "starting"], ["unready", "not ready"], ["down", "down"], ["frozen", "frozen"],
   ["role", "holds the role"], ["window", "users saw failures"], ["bracket", "may have been down"],
+  ["slow", "users saw slow answers or failures"], ["doubt", "a window that is not judged"],
 ];

@@ -58,7 +58,8 @@ function makeLegends() {
   byId("latency-legend").append(...[["p50", "p50", true], ["p90", "p90", true], ["p99", "p99", true], ["p99", "slowest requests"], ["bad", "bad requests (at the top)"]].map(legendItem));
   const used = new Set(data.pods.flatMap((p) => p.spans.map((s) => s[1])));
   const wanted = ([name]) => !["ready", "starting", "unready", "down", "frozen"].includes(name) || used.has(name);
-  byId("lane-legend").append(...LANE_LEGEND.filter(wanted).filter(([n]) => (n !== "role" || data.roles.length) && (n !== "fault" || data.faults.length)).map(legendItem),
+  const all = [...data.downtime, ...data.degradation].flatMap((d) => d.windows), unsure = all.some((w) => w[8] || w[11]), slow = data.degradation.some((d) => d.windows.length);
+  byId("lane-legend").append(...LANE_LEGEND.filter(wanted).filter(([n]) => (n !== "doubt" || unsure) && (n !== "slow" || slow) && (n !== "role" || data.roles.length) && (n !== "fault" || data.faults.length)).map(legendItem),
     ...(data.pods.some((p) => p.marks.length) ? [el("span", null, "◆ the pod’s own log")] : []));
 }
 

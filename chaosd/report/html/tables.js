@@ -17,7 +17,7 @@ function makeChecks() {
 }
 
 function figureName(f) {
-  return f.target ? el("td", { class: "sub" }, "at " + f.target) : f.lane ? el("td", { class: "sub" }, f.lane) : el("td", null, f.load);
+  return f.target ? el("td", { class: "sub" }, "at " + f.target) : f.lane ? el("td", { class: "sub" }, f.lane) : el("td", null, f.load + (f.control ? " (control)" : ""));
 }
 
 function makeFigures() {
