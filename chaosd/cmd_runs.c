@@ -6,12 +6,12 @@
 #include "cmd.h"
 #include "report/grid.h"
 #include "runs_index.h"
+#include "terminal.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 
 struct options {
@@ -78,12 +78,6 @@ static void put_row(struct grid *g, const struct run_row *r) {
     grid_cell(g, "%s", r->folder);
 }
 
-/* Nothing is cut for a pipe; a terminal gives up what the folder's name says anyway. */
-static size_t line_width(void) {
-    struct winsize w = {0};
-    return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col ? w.ws_col : 10000;
-}
-
 static int print_table(const struct runs *r, size_t n) {
     static const struct { const char *title; bool right, shrink; } columns[] = {
         {"when (UTC)", false, false}, {"scenario", false, true},      {"seed", true, false}, {"verdict", false, false},
@@ -98,7 +92,7 @@ static int print_table(const struct runs *r, size_t n) {
         grid_column(&g, columns[i].title, columns[i].right, columns[i].shrink);
     for (size_t i = 0; i < n; i++)
         put_row(&g, &r->rows[i]);
-    grid_render(&g, line_width(), &out);
+    grid_render(&g, terminal_width(10000), &out); /* nothing is cut for a pipe; a terminal gives up what the folder's name says anyway */
     if (!buf_ok(&out))
         return -ENOMEM;
     fwrite(out.data, 1, out.len, stdout);
