@@ -13,10 +13,15 @@ enum { TEXT_SIZE = 3 * WORDS_SIZE };
 
 static void columns(struct grid *g, const char *const *titles, size_t count, size_t texts) {
     for (size_t i = 0; i < count; i++)
-        grid_column(g, titles[i], i >= texts, i < texts);
+        grid_column(g, titles[i], i >= texts, i == 0);
 }
 
 static const char *ms_or(double v, const char *other, char *out) { return isnan(v) || isinf(v) ? other : words_ms_bare(v, out); }
+
+static void heading(struct buf *out, const char *text, size_t width) {
+    buf_str(out, "\n");
+    text_wrap(out, text, 0, 2, width);
+}
 
 /* Shared beginnings say nothing in a narrow column. */
 static const char *folder_of(const struct series_run *r) {
@@ -48,7 +53,7 @@ static void put_head(const struct series *s, struct arena *a, size_t width, stru
 }
 
 static void put_runs(const struct series *s, struct arena *a, size_t width, struct buf *out) {
-    static const char *const titles[] = {"run", "seed", "verdict", "available", "worst downtime", "acts", "slowest recovery"};
+    static const char *const titles[] = {"run", "seed", "verdict", "available", "downtime", "acts", "recovery"};
     struct grid g = {.arena = a};
     columns(&g, titles, ARRAY_SIZE(titles), 1);
     for (size_t i = 0; i < s->run_count; i++) {
@@ -72,12 +77,12 @@ static void put_runs(const struct series *s, struct arena *a, size_t width, stru
         grid_cell(&g, "%zu", r->acts);
         grid_cell(&g, "%s%s", r->slowest_open ? "over " : "", ms_or(r->slowest_ms, "-", n));
     }
-    buf_str(out, "\nRuns (downtime and recovery in ms; !: a window is not to be judged)\n");
+    heading(out, "Runs (the longest downtime and the slowest recovery of each, in ms; !: a window is not to be judged)", width);
     grid_render(&g, width, out);
 }
 
 static void put_loads(const struct series *s, struct arena *a, size_t width, struct buf *out) {
-    static const char *const titles[] = {"load", "runs", "worst", "median", "its interval", "best", "downtime: median", "worst"};
+    static const char *const titles[] = {"load", "runs", "worst", "median", "its interval", "best", "downtime", "most"};
     struct grid g = {.arena = a};
     if (!s->load_count)
         return;
@@ -97,7 +102,7 @@ static void put_loads(const struct series *s, struct arena *a, size_t width, str
         grid_cell(&g, "%s", ms_or(l->down_median, "?", n[0]));
         grid_cell(&g, "%s%s%s", l->down_open ? "over " : "", ms_or(l->down_most, "?", n[0]), l->doubt ? " !" : "");
     }
-    buf_str(out, "\nLoads (availability by requests, a run each; a run's downtime is its longest window, in ms)\n");
+    heading(out, "Loads (availability by requests, a run each; downtime: the median and the most of the runs' longest windows, ms)", width);
     grid_render(&g, width, out);
 }
 
@@ -143,7 +148,7 @@ static bool shown(const struct series *s, const struct series_recoveries *r) {
 }
 
 static void put_recoveries(const struct series *s, struct arena *a, size_t width, struct buf *out) {
-    static const char *const titles[] = {"fault", "until", "n", "open", "least", "median", "its interval", "P95 at most", "P99 at most", "most"};
+    static const char *const titles[] = {"fault", "until", "n", "open", "least", "median", "its interval", "P95 ≤", "P99 ≤", "most"};
     struct grid g = {.arena = a};
     size_t n = 0;
     columns(&g, titles, ARRAY_SIZE(titles), 2);
@@ -155,8 +160,8 @@ static void put_recoveries(const struct series *s, struct arena *a, size_t width
             }
     if (!n)
         return;
-    buf_str(out, "\nRecoveries of all runs (ms from the act; open: not reached, or not to be judged; the bounds hold with\n"
-                 "95 % confidence, \"N more\": so many more recoveries are needed for one)\n");
+    heading(out, "Recoveries of all runs (ms from the act; open: not reached, or not to be judged; bounds and intervals hold with 95 % "
+                 "confidence, \"N more\": so many more recoveries are needed for one)", width);
     grid_render(&g, width, out);
 }
 

@@ -27,7 +27,7 @@ _chaosd() {
         valued="--seed:N --set:NAME=VALUE --set-secret:NAME=VALUE" ;;
     report)
         operand=RUN
-        words="--format --json --help"
+        words="--format --json --mixed --help"
         valued="--format:KIND -f:KIND" ;;
     runs)
         operand=
