@@ -26,14 +26,14 @@ static void put_line(struct arena *a, struct buf *out, const struct buf *line, s
     text_wrap(out, clean, 2, 4, width);
 }
 
-static void put_baseline(const struct lane_figures *f, struct arena *a, struct buf *out, size_t width) {
+static void put_baseline(const struct lane_figures *f, bool faulted, struct arena *a, struct buf *out, size_t width) {
     cleanup_buf struct buf line = {0};
     char n[5][WORDS_SIZE];
     const struct baseline *b = &f->baseline;
     if (!b->planned)
         return;
-    buf_printf(&line, "baseline %s: p50 %s, p99 %s, max %s ms, %s bad, of %s requests before the first fault", f->load, quantile(b->p50_ms, n[0]),
-               quantile(b->p99_ms, n[1]), quantile(b->max_ms, n[2]), words_count(b->bad, n[3]), words_count(b->planned, n[4]));
+    buf_printf(&line, "baseline %s: p50 %s, p99 %s, max %s ms, %s bad, of %s requests %s", f->load, quantile(b->p50_ms, n[0]),
+               quantile(b->p99_ms, n[1]), quantile(b->max_ms, n[2]), words_count(b->bad, n[3]), words_count(b->planned, n[4]), faulted ? "before the first fault" : "in all, as there was no fault");
     put_line(a, out, &line, width);
 }
 
@@ -81,13 +81,16 @@ static void say_worst(const struct lane_figures *f, struct buf *line) {
 
 void text_degradation(const struct judgement *j, struct arena *a, struct buf *out, size_t width) {
     size_t n = 0;
+    bool faulted = false;
+    for (size_t i = 0; i < j->act_count; i++)
+        faulted |= j->acts[i].acted;
     for (size_t i = 0; i < j->lane_count && n < LINES_MOST; i++) {
         const struct lane_figures *f = &j->lanes[i];
         cleanup_buf struct buf line = {0};
-        if (!whole(f) || !f->planned)
+        if (!whole(f) || !f->planned || (f->control && !f->degradation_count))
             continue;
         n++;
-        put_baseline(f, a, out, width);
+        put_baseline(f, faulted, a, out, width);
         buf_printf(&line, "degraded %s: ", f->load);
         if (f->slow_known) {
             say_worst(f, &line);
@@ -107,53 +110,77 @@ static void say_act(const struct judgement *j, int act, const char *before, stru
 
 static double seconds(const struct judgement *j, int64_t t) { return (double)(t - (j->schedule_t == UNKNOWN_NS ? 0 : j->schedule_t)) / 1e9; }
 
-static void put_shared(const struct judgement *j, const struct lane_figures *f, const struct downtime *d, struct arena *a, struct buf *out, size_t width) {
-    cleanup_buf struct buf line = {0};
-    buf_printf(&line, "& %s at %.2f s: ", f->load, seconds(j, d->start));
+/* Lines about windows of one sort, and how many there are. */
+struct lines {
+    const struct judgement *j;
+    struct arena *a;
+    struct buf *out;
+    size_t width, count;
+    bool (*is)(const struct downtime *d);
+    void (*say)(const struct judgement *j, const struct lane_figures *f, const struct downtime *d, struct buf *line);
+};
+
+static bool is_shared(const struct downtime *d) { return d->shared_count > 0; }
+static bool is_doubtful(const struct downtime *d) { return d->suspect; }
+
+static void say_shared(const struct judgement *j, const struct lane_figures *f, const struct downtime *d, struct buf *line) {
+    buf_printf(line, "& %s%s at %.2f s: ", f->load, d->slow ? ", degraded" : "", seconds(j, d->start));
     if (d->act >= 0)
-        say_act(j, d->act, "", &line);
+        say_act(j, d->act, "", line);
     for (size_t i = 0; i < d->shared_count; i++)
-        say_act(j, d->shared[i], i ? ", " : d->act >= 0 ? ", shared with " : "begun before any fault, shared with ", &line);
+        say_act(j, d->shared[i], i ? ", " : d->act >= 0 ? ", shared with " : "begun before any fault, shared with ", line);
     if (d->shared_more)
-        buf_str(&line, " and more");
-    put_line(a, out, &line, width);
+        buf_str(line, " and more");
+}
+
+static void say_doubt(const struct judgement *j, const struct lane_figures *f, const struct downtime *d, struct buf *line) {
+    buf_printf(line, "! %s%s at %.2f s is not judged, for %s", f->load, d->slow ? ", degraded," : "", seconds(j, d->start), d->suspect);
+}
+
+static bool put_window(struct lines *l, const struct lane_figures *f, const struct downtime *d) {
+    cleanup_buf struct buf line = {0};
+    if (!l->is(d))
+        return false;
+    if (l->count++ < LINES_MOST) {
+        l->say(l->j, f, d, &line);
+        put_line(l->a, l->out, &line, l->width);
+    }
+    return true;
+}
+
+/* A downtime speaks for the degradation that it lies in. Without a limit there is only downtime. */
+static void put_windows(struct lines *l, const struct lane_figures *f) {
+    size_t k = 0;
+    for (size_t i = 0; i < f->degradation_count; i++) {
+        const struct downtime *d = &f->degradation[i];
+        bool told = false;
+        for (size_t n = 0; n < d->down && k < f->downtime_count; n++, k++)
+            told |= put_window(l, f, &f->downtime[k]);
+        if (!told && d->slow)
+            put_window(l, f, d);
+    }
+    for (; k < f->downtime_count; k++)
+        put_window(l, f, &f->downtime[k]);
+}
+
+static void put_all(struct lines *l, const char *what) {
+    for (size_t i = 0; i < l->j->lane_count; i++)
+        if (whole(&l->j->lanes[i]))
+            put_windows(l, &l->j->lanes[i]);
+    if (l->count > LINES_MOST)
+        buf_printf(l->out, "  and %zu more %s, in summary.json\n", l->count - LINES_MOST, what);
 }
 
 void text_shared(const struct judgement *j, struct arena *a, struct buf *out, size_t width) {
-    size_t shown = 0, all = 0;
-    for (size_t i = 0; i < j->lane_count; i++)
-        for (size_t k = 0; whole(&j->lanes[i]) && k < j->lanes[i].downtime_count; k++) {
-            const struct lane_figures *f = &j->lanes[i];
-            if (!f->downtime[k].shared_count)
-                continue;
-            all++;
-            if (shown < LINES_MOST) {
-                put_shared(j, f, &f->downtime[k], a, out, width);
-                shown++;
-            }
-        }
-    if (shown < all)
-        buf_printf(out, "  and %zu more shared windows, in summary.json\n", all - shown);
-}
-
-static void put_doubts(const struct judgement *j, const struct lane_figures *f, struct arena *a, struct buf *out, size_t width) {
-    for (size_t k = 0, n = 0; k < f->downtime_count && n < LINES_MOST; k++) {
-        cleanup_buf struct buf line = {0};
-        if (!f->downtime[k].suspect)
-            continue;
-        n++;
-        buf_printf(&line, "! %s at %.2f s is not judged, for %s", f->load, seconds(j, f->downtime[k].start), f->downtime[k].suspect);
-        put_line(a, out, &line, width);
-    }
+    put_all(&(struct lines){.j = j, .a = a, .out = out, .width = width, .is = is_shared, .say = say_shared}, "shared windows");
 }
 
 void text_control(const struct judgement *j, struct arena *a, struct buf *out, size_t width) {
     char n[2][WORDS_SIZE];
+    put_all(&(struct lines){.j = j, .a = a, .out = out, .width = width, .is = is_doubtful, .say = say_doubt}, "windows that are not judged");
     for (size_t i = 0; i < j->lane_count; i++) {
         const struct lane_figures *f = &j->lanes[i];
         cleanup_buf struct buf line = {0};
-        if (whole(f) && !f->control)
-            put_doubts(j, f, a, out, width);
         if (!whole(f) || !f->control)
             continue;
         if (f->planned && f->good == f->planned && !f->stalled_unsent)

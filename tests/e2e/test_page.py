@@ -174,6 +174,45 @@ def test_keyboard_reaches_everything():
         assert unnamed == 0
 
 
+def doubted(folder):
+    """A pause and a kill at the same time, then one second of failures and two of slow answers, and a control that failed then as well."""
+    events, _ = drill()
+    also = act(10 * S, 2, "db-1", "pause", "pod-pause") + [event(12 * S, "fault/revert", "ok", "pod-pause", "db-1", id=2)]
+    head = header()
+    head["loads"] = [head["loads"][0], {"name": "still", "kind": "http", "rate_micro": 10_000_000, "lanes": ["fresh"], "deadline_ns": S // 2, "goods": 5, "over_ns": S // 2, "control": True}]
+    head["faults"].append({"name": "pause", "kind": "pod-pause", "holds": True})
+    spell = lambda i: (1, 3_000_000) if 900 <= i < 1000 else (0, 80_000_000) if 1000 <= i < 1200 else (0, 2_000_000)
+    samples = [sample(S + i * S // 100, spell(i)[1], outcome=spell(i)[0], reason=spell(i)[0], target=0) for i in range(3000)]
+    samples += [sample(S + i * S // 10, 1_000_000, load=1, outcome=int(i == 93), reason=int(i == 93)) for i in range(300)]
+    return store(folder, head, events[:-2] + also + events[-2:], samples)
+
+
+def test_degradation_shared_and_doubted():
+    with Scratch() as s:
+        b, path = browser(), page(doubted(s.dir / "run"))
+        for width, height in SIZES:
+            for scheme in ("light", "dark"):
+                b.size(width, height)
+                b.prefer(scheme)
+                clean_open(b, path)
+                groups = b.eval("[...document.querySelectorAll('#lanes .lane-group')].map(e => e.textContent)")
+                assert groups.index("Degradation") == groups.index("Downtime") + 1, groups
+                titles = b.eval("[...document.querySelectorAll('#lanes rect title')].map(e => e.textContent)")
+                down, slow = (next(t for t in titles if t.startswith(w)) for w in ("writes: down", "writes: slow or bad"))
+                assert "not judged: the control failed as well: still was bad" in down and "shared by " in down and "kill #1 on db-0" in down and "pause #2 on db-1" in down, down
+                assert "200 slow, 100 bad" in slow, slow
+                assert b.eval("document.querySelectorAll('#lanes rect.s-doubt').length") >= 2
+                low = "(document.querySelector('#lanes rect.s-slow-bracket') || document.querySelector('#lanes rect.s-doubt')).getBoundingClientRect()"
+                assert b.eval(f"{low}.width") > 3
+                n, bad = b.eval(CONTRAST)
+                assert n > 80 and not bad, (scheme, n, bad[:10])
+                assert b.eval("document.documentElement.scrollWidth") <= width
+        text = b.eval("document.getElementById('cards').innerText")
+        assert "Degraded, least" in text and "shared with" in text and "a control failed too" in text, text[:1500]
+        assert "still (control)" in b.eval("document.getElementById('figures-table').innerText")
+        assert "a window that is not judged" in b.eval("document.getElementById('lane-legend').innerText")
+
+
 CONTRAST = """(() => {
   const parse = (c) => { const m = c.match(/[\\d.]+/g).map(Number); return [m[0], m[1], m[2], m.length > 3 ? m[3] : 1]; };
   const over = (a, b) => [0, 1, 2].map((i) => a[i] * a[3] + b[i] * (1 - a[3])).concat([1]);

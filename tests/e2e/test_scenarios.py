@@ -44,7 +44,7 @@ def test_web_behind_haproxy():
     kill, pause = sorted(done["faults"], key=lambda f: f["at_ms"])
     assert pause["reverted"], pause
     control = next(row for row in done["loads"] if row.get("control"))
-    assert control["load"] == "control" and control["planned"] > 500, control
+    assert control["load"] == "still" and control["planned"] > 500, control
     # What it teaches: the pause costs, by the health check and not by the six seconds.
     assert kill["recovery"]["sustained_ms"] < 500 < pause["recovery"]["sustained_ms"] < 4000, (kill, pause)
 

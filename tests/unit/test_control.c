@@ -104,7 +104,7 @@ static void test_said(void **state) {
     static const struct { struct spell control; const char *text, *verdict; } cases[] = {
         {{0, 0, false}, "\n  control ctl: good throughout, 200 requests\n",
          "All 4 checks passed: 95.5 % of 200 writes good, worst downtime 750..1,010 ms, slowest recovery 960 ms."},
-        {{12500, 12700, false}, "\n  control ctl: 2 of 200 requests bad\n  ! writes at 12.10 s is not judged, for " DOUBT "\n", NULL},
+        {{12500, 12700, false}, "\n  ! writes at 12.10 s is not judged, for " DOUBT "\n  control ctl: 2 of 200 requests bad\n", NULL},
     };
     for (size_t i = 0; i < 2; i++) {
         struct fixture f;
