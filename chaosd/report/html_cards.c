@@ -134,7 +134,7 @@ static void put_windows(struct page *p, int act) {
         for (size_t i = 0; i < p->j->lane_count; i++) {
             const struct lane_figures *f = &p->j->lanes[i];
             const struct downtime *list = slow ? f->degradation : f->downtime;
-            size_t count = f->lane >= 0 || f->target ? 0 : slow ? f->degradation_count : f->downtime_count;
+            size_t count = f->lane >= 0 || f->target || f->control ? 0 : slow ? f->degradation_count : f->downtime_count;
             for (size_t k = 0; k < count; k++)
                 if (downtime_of(&list[k], act) && (!slow || list[k].slow) && n++ < WINDOWS_MOST)
                     put_window(p, f, &list[k], act);

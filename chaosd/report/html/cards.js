@@ -21,7 +21,7 @@ function story(c) {
   if (!c.acted) return `It could not be carried out${c.why ? ": " + c.why : ""}.`;
   const hit = `At ${moment(c.at, 10)} ${c.kind} hit ${who}${c.role_before && c.role ? `, the ${c.role} at that moment` : ""}`;
   const length = c.degradation.length && c.degradation.every((d) => known(d[3])) ? `, for ${ms(Math.max(...c.degradation.map((d) => d[3])))} at most` : "";
-  const slow = c.degradation.length ? `no request failed, but users were served slowly${length}.` : "no user noticed.";
+  const slow = c.degradation.length ? `${c.degradation.some((d) => d[4]) ? "" : "no request failed, but "}users were served slowly${length}.` : "no user noticed.";
   if (!c.noticed) return `${hit}; ${c.sustained === 0 ? slow : "too few requests followed to say what users saw."}`;
   const first = known(c.detect) ? ` Users saw the first failure ${ms(c.detect)} later` : " Users saw failures";
   const end = known(c.sustained) ? ` and were served for good again after ${ms(c.sustained)}.` : `, and were not seen to be served for good again${c.at_least > 0 ? ` for at least ${ms(c.at_least)}` : ""}.`;
@@ -77,7 +77,7 @@ function facts(c) {
   return el("dl", { class: "facts" },
     fact("First failure", c.noticed ? milestone("detect") : c.acted ? "none" : null), fact("First good after it", milestone("first_good")),
     fact("Good for good", milestone("sustained")), fact("Every replica ready", milestone("redundancy")),
-    fact("Downtime, least … likely … most", windows), fact("Degraded, least … likely … most", slow), fact("Reverted", c.holds && c.acted ? (c.reverted ? "after " + ms(c.reverted_after) : c.stuck ? "NOT REVERTED" : "not seen") : null),
+    fact("Downtime, least … likely … most", windows, windows.length > 60), fact("Degraded, least … likely … most", slow, slow.length > 60), fact("Reverted", c.holds && c.acted ? (c.reverted ? "after " + ms(c.reverted_after) : c.stuck ? "NOT REVERTED" : "not seen") : null),
     fact("Victim", (c.target || "none") + (known(c.pid) ? ` (pid ${c.pid})` : "")), fact("Role", c.role_before ? `${c.role_before} → ${c.role_after || "nobody seen"}` : null),
     fact("Beside the role", dataText(c.data_before, c.data_after)), fact("Drawn from", c.candidates && c.candidates.length ? c.candidates.join(", ") + more : null),
     fact("Draw", c.draw), fact("Planned at", known(c.planned) ? `${moment(c.planned, 1)}` + (known(c.at) ? `, done ${ms(c.at - c.planned)} later` : "") : null),
