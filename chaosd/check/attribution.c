@@ -58,10 +58,8 @@ static int act_of_window(const struct judgement *j, int64_t first_end) {
 static bool shares(const struct load_work *l, const struct window *win, const struct act_figures *f) {
     if (!f->acted || (win->end != WINDOW_UNKNOWN && f->at >= win->end))
         return false;
-    if (f->at >= win->first_start)
-        return true;
     bool over = f->holds && f->reverted_at != UNKNOWN_NS;
-    if (f->holds && (!over || f->reverted_at >= win->first_start))
+    if (f->holds && !over)
         return true;
     int64_t touch = over ? f->reverted_at : f->at;
     return win->first_start - touch <= ATTRIBUTION_NS && !seen_well(l, touch, win->first_start);

@@ -177,6 +177,8 @@ static void test_baseline(void **state) {
     for (int i = 0; i < 110; i++)
         fixture_sample(&f, 0, LANE_REUSED, SAMPLE_NO_TARGET, 1000 + 99 * i, 1 + i * 37 % 110, OUTCOME_GOOD);
     fixture_sample(&f, 0, LANE_REUSED, SAMPLE_NO_TARGET, 11990, 200, OUTCOME_GOOD);
+    fixture_sample(&f, 0, LANE_REUSED, SAMPLE_NO_TARGET, 5000.5, 300, OUTCOME_GOOD); /* chaosd's own doing */
+    event(&f, 5250, "self/stall", "info", "{\"from\":5000100000,\"to\":5000600000}");
     fixture_requests(&f, 12100, 20000, 5, OUTCOME_GOOD);
     struct judgement *j = judged(&f);
     const struct lane_figures *l = j->lanes;
@@ -258,6 +260,24 @@ static void test_said(void **state) {
     assert_int_equal(l->degradation->start, 1500 * MS);
     assert_true(l->degradation->censored && l->degradation->max == UNKNOWN_NS); /* three quick ones close nothing */
     assert_int_equal(l->degradation->min, (1900 - 1751) * MS);
+    judgement_free(j);
+    fixture_free(&f);
+}
+
+/* Two outages may lie in one degradation, but there is one at least. */
+static void test_count_without_limit(void **state) {
+    (void)state;
+    struct fixture f;
+    begin(&f, HEAD("", ",\"expect\":[\"degradation.count < 1\",\"degradation.count < 2\",\"downtime.count < 2\"]"), 1050);
+    fixture_requests(&f, 0, 1100, 10, OUTCOME_GOOD);
+    fixture_requests(&f, 1100, 1300, 50, OUTCOME_BAD);
+    fixture_requests(&f, 1300, 4000, 10, OUTCOME_GOOD);
+    fixture_requests(&f, 4000, 4300, 50, OUTCOME_BAD);
+    fixture_requests(&f, 4300, 8000, 10, OUTCOME_GOOD);
+    struct judgement *j = judged(&f);
+    assert_int_equal(check(j, "downtime.count < 2")->verdict, VERDICT_FAIL);
+    assert_int_equal(check(j, "degradation.count < 1")->verdict, VERDICT_FAIL);
+    assert_int_equal(check(j, "degradation.count < 2")->verdict, VERDICT_INCONCLUSIVE);
     judgement_free(j);
     fixture_free(&f);
 }
@@ -344,6 +364,7 @@ int main(void) {
         cmocka_unit_test(test_spell),    cmocka_unit_test(test_thresholds), cmocka_unit_test(test_hang),  cmocka_unit_test(test_down_within),
         cmocka_unit_test(test_baseline), cmocka_unit_test(test_limit),      cmocka_unit_test(test_unknown), cmocka_unit_test(test_said),
         cmocka_unit_test(test_own_doing), cmocka_unit_test(test_stalled),   cmocka_unit_test(test_lanes), cmocka_unit_test(test_quiet),
+        cmocka_unit_test(test_count_without_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -253,6 +253,14 @@ static void test_open_windows(void **state) {
     const struct series_load *l = s->loads;
     assert_true(l->down_open && l->doubt && l->down_most == 300 && isnan(l->down_median) && isnan(l->low));
     assert_true(l->values[1].down_open && !l->values[0].down_open && l->values[2].doubt);
+    struct series *doubtful = series_new(1);
+    make(&o, "c", 3, VERDICT_INCONCLUSIVE, 0.8);
+    window(&o, 10, 20);
+    o.windows[0].stalled = true;
+    add(doubtful, &o);
+    conclude(doubtful);
+    assert_true(doubtful->loads->doubt && !doubtful->loads->down_open && isnan(doubtful->loads->down_median));
+    series_free(doubtful);
     struct buf text = {0};
     struct error err;
     assert_int_equal(series_text(s, 100, &text, &err), 0);
