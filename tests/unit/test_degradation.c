@@ -177,8 +177,8 @@ static void test_baseline(void **state) {
     for (int i = 0; i < 110; i++)
         fixture_sample(&f, 0, LANE_REUSED, SAMPLE_NO_TARGET, 1000 + 99 * i, 1 + i * 37 % 110, OUTCOME_GOOD);
     fixture_sample(&f, 0, LANE_REUSED, SAMPLE_NO_TARGET, 11990, 200, OUTCOME_GOOD);
-    fixture_sample(&f, 0, LANE_REUSED, SAMPLE_NO_TARGET, 5000.5, 300, OUTCOME_GOOD); /* chaosd's own doing */
-    event(&f, 5250, "self/stall", "info", "{\"from\":5000100000,\"to\":5000600000}");
+    fixture_sample(&f, 0, LANE_REUSED, SAMPLE_NO_TARGET, 5000.5, 350, OUTCOME_GOOD); /* chaosd's own doing */
+    event(&f, 5340, "self/stall", "info", "{\"from\":5320000000,\"to\":5340000000}");
     fixture_requests(&f, 12100, 20000, 5, OUTCOME_GOOD);
     struct judgement *j = judged(&f);
     const struct lane_figures *l = j->lanes;
