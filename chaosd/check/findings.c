@@ -125,7 +125,7 @@ static void find_count(const struct windows_view *v, struct finding *ret) {
 }
 
 static void find_windows(struct work *w, const struct expect *e, const struct lane_figures *f, const struct row *r, struct finding *ret) {
-    bool slow = e->metric >= METRIC_DEGRADATION_MAX, unknown = slow && !f->slow_known;
+    bool slow = e->metric >= METRIC_DEGRADATION_MAX && e->metric <= METRIC_DEGRADATION_COUNT, unknown = slow && !f->slow_known;
     struct windows_view v = {f->downtime, f->downtime_count, &r->down, e->metric == METRIC_DOWNTIME_TOTAL || e->metric == METRIC_DEGRADATION_TOTAL};
     if (slow && !unknown)
         v = (struct windows_view){f->degradation, f->degradation_count, &r->slow, v.total};
