@@ -183,8 +183,9 @@ void text_control(const struct judgement *j, struct arena *a, struct buf *out, s
         cleanup_buf struct buf line = {0};
         if (!whole(f) || !f->control)
             continue;
-        if (f->planned && f->good == f->planned && !f->stalled_unsent)
-            buf_printf(&line, "control %s: good throughout, %s requests", f->load, words_count(f->planned, n[0]));
+        if (f->planned && f->good == f->planned)
+            buf_printf(&line, "control %s: good throughout, %s requests%s", f->load, words_count(f->planned, n[0]),
+                       f->stalled_unsent ? ", but for those that chaosd itself was too stalled to send" : "");
         else
             buf_printf(&line, "control %s: %s of %s requests bad", f->load, words_count(f->planned - f->good, n[0]), words_count(f->planned, n[1]));
         put_line(a, out, &line, width);
