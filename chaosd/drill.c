@@ -2,8 +2,10 @@
 #include "drill.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "base/json.h"
 #include "base/redact.h"
 #include "base/units.h"
+#include "check/expect.h"
 #include "cluster/cluster.h"
 #include "fault/fault.h"
 #include "load/load.h"
@@ -135,6 +137,25 @@ static int check_kinds(const struct scenario *s, struct error *err) {
     return rc;
 }
 
+/* A limit on a load that tells of no requests can never be judged. */
+static int check_limits(const struct scenario *s, struct error *err) {
+    for (size_t i = 0; i < s->expect.count; i++) {
+        struct expect e;
+        char path[64];
+        if (expect_parse(s->expect.items[i], &e, NULL) < 0 || !*e.of || e.metric == METRIC_RECOVERY)
+            continue;
+        for (size_t k = 0; k < s->loads.count; k++) {
+            const struct load_spec *l = &SCENARIO_LOADS(s)[k];
+            cleanup_json json_t *about = strcmp(l->name, e.of) ? NULL : ((const struct load_kind *)l->kind.kind)->describe(l);
+            snprintf(path, sizeof path, "/expect/%zu", i);
+            if (!strcmp(json_str_or(about, "samples", ""), "none"))
+                return doc_error(s->doc, path, 0, err, -EINVAL, "load \"%s\" tells of no requests: give it samples, or limit another load",
+                                 l->name);
+        }
+    }
+    return 0;
+}
+
 static int open_parts(const char *path, const struct drill_options *o, struct drill *d, struct error *err) {
     struct setting set[ARRAY_SIZE(o->set.items)];
     for (size_t i = 0; i < o->set.count; i++) {
@@ -147,7 +168,7 @@ static int open_parts(const char *path, const struct drill_options *o, struct dr
     if (rc < 0)
         return rc;
     struct scenario_options so = {.kinds = &all_kinds, .set = set, .set_count = o->set.count};
-    if ((rc = scenario_load(path, &so, &d->scenario, err)) < 0 || (rc = check_kinds(d->scenario, err)) < 0 ||
+    if ((rc = scenario_load(path, &so, &d->scenario, err)) < 0 || (rc = check_kinds(d->scenario, err)) < 0 || (rc = check_limits(d->scenario, err)) < 0 ||
         (rc = given_secrets(d, o, err)) < 0 || (rc = secrets_from_environment(d, err)) < 0)
         return rc;
     for (size_t i = 0; i < d->secret_count; i++)

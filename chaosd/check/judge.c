@@ -147,6 +147,8 @@ static int read_loads(struct work *w, struct error *err) {
         l->over_ns = json_int_or(spec, "over_ns", INT64_C(1000000000));
         l->deadline_ns = json_int_or(spec, "deadline_ns", 0);
         l->insecure = json_is_true(json_object_get(spec, "insecure"));
+        l->closed = json_is_true(json_object_get(spec, "closed"));
+        l->mute = !strcmp(json_str_or(spec, "samples", ""), "none");
         if (l->goods < 1)
             l->goods = 1;
         if (l->deadline_ns < 0 || l->deadline_ns > INT64_C(1) << 60)
@@ -158,7 +160,7 @@ static int read_loads(struct work *w, struct error *err) {
 
 static int work_through(struct work *w, struct error *err) {
     static int (*const steps[])(struct work *, struct error *) = {read_run,      read_loads,      acts_collect,
-                                                                     measure_loads, acts_redundancy, acts_marks};
+                                                                     externals_collect, measure_loads, acts_redundancy, acts_marks};
     int rc = 0;
     for (size_t i = 0; i < ARRAY_SIZE(steps) && rc == 0; i++)
         rc = steps[i](w, err);

@@ -23,7 +23,8 @@ static int add_row(struct work *w, size_t load, int lane, const char *target, si
         return out_of_memory(err);
     *ret = j->lane_count++;
     j->lanes[*ret] = (struct lane_figures){.load = w->loads[load].name, .load_index = (int)load, .lane = lane, .target = target,
-                                            .insecure = w->loads[load].insecure};
+                                            .insecure = w->loads[load].insecure,
+                                            .closed = w->loads[load].closed, .silent = w->loads[load].mute};
     w->rows[*ret] = (struct row){.from = INT64_MAX, .to = INT64_MIN, .last_good = UNKNOWN_NS, .blind_since = UNKNOWN_NS};
     windows_init(&w->rows[*ret].windows, w->loads[load].goods, w->loads[load].over_ns);
     return 0;
@@ -263,6 +264,8 @@ static int collect(struct work *w, struct error *err) {
 static void judge_baseline(struct work *w, size_t load) {
     struct load_work *l = &w->loads[load];
     bool any = false, early = false;
+    if (l->mute)
+        return;
     for (size_t i = 0; i < l->count && !early; i++) {
         bool good = l->order[i]->outcome == OUTCOME_GOOD;
         any |= good;
