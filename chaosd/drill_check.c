@@ -78,6 +78,22 @@ static int check_lane(const struct scenario *s, size_t index, struct error *err)
     return 0;
 }
 
+/* A limit on a load that tells of no requests can never be judged. */
+static int check_told(const struct scenario *s, size_t index, struct error *err) {
+    struct expect e;
+    char path[64];
+    if (expect_parse(s->expect.items[index], &e, err) < 0)
+        return -EINVAL;
+    for (size_t i = 0; *e.of && e.metric != METRIC_RECOVERY && i < s->loads.count; i++) {
+        const struct load_spec *l = &SCENARIO_LOADS(s)[i];
+        cleanup_json json_t *more = strcmp(l->name, e.of) ? NULL : describe(l);
+        snprintf(path, sizeof path, "/expect/%zu", index);
+        if (!strcmp(json_str_or(more, "samples", ""), "none"))
+            return doc_error(s->doc, path, 0, err, -EINVAL, "load \"%s\" tells of no requests: give it samples, or limit another load", l->name);
+    }
+    return 0;
+}
+
 /* More ready pods than there are of a workload cannot be left: every act on it would be refused. */
 static int check_min_ready(const struct scenario *s, struct error *err) {
     const struct local_config *local = s->cluster.kind == &cluster_local.row ? s->cluster.params : NULL;
@@ -105,6 +121,7 @@ int drill_check(const struct scenario *s, struct error *err) {
     if (rc == 0)
         rc = check_loads(s, err);
     for (size_t i = 0; i < s->expect.count && rc == 0; i++)
-        rc = check_lane(s, i, err);
+        if ((rc = check_told(s, i, err)) == 0)
+            rc = check_lane(s, i, err);
     return rc == 0 ? check_min_ready(s, err) : rc;
 }

@@ -104,7 +104,10 @@ int preflight_loads(const struct scenario *s, bool print, struct error *err) {
     if (rc < 0)
         error_set(err, rc, "%s", why.text);
     for (size_t i = 0; i < s->loads.count; i++) {
-        int one = preflight_ports(list, s->loads.count, i, &l, &why);
+        const struct load_kind *k = (const struct load_kind *)list[i].spec->kind.kind;
+        int one = k->preflight ? k->preflight(list[i].spec, &why) : 0;
+        if (one == 0)
+            one = preflight_ports(list, s->loads.count, i, &l, &why);
         if (one < 0 && rc == 0)
             rc = error_set(err, one, "%s", why.text);
         if (one < 0 && print)

@@ -95,6 +95,17 @@ static bool say_run(struct buf *b, const char *op, const char *phase, const json
     return true;
 }
 
+static bool say_exit(struct buf *b, const char *target, const json_t *d) {
+    const char *why = json_str_or(d, "why", NULL);
+    if (why)
+        buf_printf(b, "%s could not be started: %s", target, why);
+    else
+        buf_printf(b, "%s %s with %s %lld", target, json_is_true(json_object_get(d, "killed")) ? "was killed, and ended" : "ended",
+                   json_object_get(d, "signal") ? "signal" : "status",
+                   (long long)json_int_or(d, json_object_get(d, "signal") ? "signal" : "code", 0));
+    return true;
+}
+
 bool progress_say(const json_t *e, struct buf *line) {
     const char *op = json_str_or(e, "op", ""), *phase = json_str_or(e, "phase", ""), *kind = json_str_or(e, "kind", "");
     const char *target = json_str_or(e, "target", "");
@@ -105,6 +116,8 @@ bool progress_say(const json_t *e, struct buf *line) {
         return say_role(line, kind, target, d);
     if (strcmp(op, "cluster/pod") == 0)
         return say_pod(line, kind, target, d);
+    if (strcmp(op, "load/exit") == 0)
+        return say_exit(line, target, d);
     return say_run(line, op, phase, d);
 }
 

@@ -152,8 +152,23 @@ static void begin_schedule(struct run *r) {
     acts_due(r);
 }
 
+static void never_ready(struct run *r, const char *why);
+
+/* What must run before the schedule does. A load that never will ends the wait. */
+static bool loads_ready(struct run *r) {
+    for (size_t i = 0; i < r->s->loads.count; i++) {
+        cleanup_buf struct buf why = {0};
+        int rc = r->loads[i]->kind->ready ? r->loads[i]->kind->ready(r->loads[i], &why) : 1;
+        if (rc < 0)
+            never_ready(r, why.data);
+        if (rc <= 0)
+            return false;
+    }
+    return true;
+}
+
 void run_step(struct run *r) {
-    if (r->phase == PHASE_WAITING && pods_all_ready(r, NULL))
+    if (r->phase == PHASE_WAITING && pods_all_ready(r, NULL) && loads_ready(r))
         begin_schedule(r);
     if (r->phase == PHASE_DRAINING && acts_idle(r) && (r->loads_running == 0 || r->interrupts > 1))
         r->phase = PHASE_DONE;
@@ -161,13 +176,20 @@ void run_step(struct run *r) {
         loop_stop(r->loop);
 }
 
-static void never_ready(struct run *r) {
+/* why NULL: the time is over. */
+static void never_ready(struct run *r, const char *why) {
     cleanup_buf struct buf waiting = {0};
     char limit[32];
-    pods_all_ready(r, &waiting);
+    if (!why && pods_all_ready(r, &waiting))
+        for (size_t i = 0; i < r->s->loads.count && !waiting.len; i++)
+            if (r->loads[i]->kind->ready)
+                r->loads[i]->kind->ready(r->loads[i], &waiting);
     format_duration(r->s->ready_timeout_ns, limit, sizeof limit);
     r->out->never_ready = true;
-    error_set(&r->out->trouble, 0, "not ready within %s: %s", limit, waiting.data ? waiting.data : "");
+    if (why)
+        error_set(&r->out->trouble, 0, "not ready: %s", why);
+    else
+        error_set(&r->out->trouble, 0, "not ready within %s: %s", limit, waiting.data ? waiting.data : "");
     recorder_event(r->rec, "run", "run/ready", "fail", NULL, NULL, json_pack("{s:s}", "why", r->out->trouble.text));
     r->phase = PHASE_DONE;
     run_step(r);
@@ -176,7 +198,7 @@ static void never_ready(struct run *r) {
 static void on_phase_timer(void *arg) {
     struct run *r = arg;
     if (r->phase == PHASE_WAITING)
-        never_ready(r);
+        never_ready(r, NULL);
     else if (r->phase == PHASE_RUNNING)
         begin_draining(r);
 }
@@ -231,6 +253,12 @@ static void on_load_ended(void *arg) {
     run_step(r);
 }
 
+static void on_load_changed(void *arg) {
+    struct load_end *e = arg;
+    if (e->run->phase == PHASE_WAITING)
+        run_step(e->run);
+}
+
 /* Start and end. */
 
 static int make_loads(struct run *r, struct error *err) {
@@ -241,7 +269,11 @@ static int make_loads(struct run *r, struct error *err) {
     for (size_t i = 0; i < r->s->loads.count; i++) {
         const struct load_spec *l = &SCENARIO_LOADS(r->s)[i];
         r->load_ends[i] = (struct load_end){r, l};
+        int64_t length = l->for_ns && l->for_ns < r->s->duration_ns - l->start_ns ? l->for_ns : r->s->duration_ns - l->start_ns;
         struct load_context ctx = {
+            .length_ns = length, .dir = r->o->dir, .cgroup_fd = r->cluster ? r->cluster->kind->clients_group(r->cluster) : -1,
+            .hosts = r->cluster && r->cluster->kind->hosts ? r->cluster->kind->hosts(r->cluster) : NULL,
+            .target = pods_target, .changed = on_load_changed,
             .loop = r->loop, .recorder = r->rec, .seed = r->o->plan->seed, .index = (uint16_t)i,
             .netns_fd = r->cluster ? r->cluster->kind->netns(r->cluster) : -1,
             .resolve = pods_resolve, .resolve_arg = r, .secrets = &r->vars,

@@ -65,6 +65,12 @@ struct act {
     const char *spec_role;
 };
 
+struct named_target { /* of a load, and no pod */
+    struct named_target *next;
+    char *name;
+    uint16_t id;
+};
+
 struct load_end { /* what a load's end is told with */
     struct run *run;
     const struct load_spec *spec;
@@ -91,6 +97,7 @@ struct run {
     int next_target_id;
     unsigned generation; /* of the pod list: selections are cached by it */
     struct selection *selections;
+    struct named_target *targets;
     struct template_vars vars; /* secret.*, run.* */
     char seed_text[24];
     int64_t schedule_mono, quick_until; /* roles are asked quickly until then */
@@ -111,6 +118,7 @@ void pods_hurry_roles(struct run *r); /* ask roles quickly for a while, to time 
 bool pods_fit_role(struct run *r, const char *uid, const struct selector *s);
 struct follow *pods_find(struct run *r, const char *uid);
 int pods_resolve(void *run, const struct selector *s, bool ready_only, uint64_t turn, struct load_target *ret);
+uint16_t pods_target(void *run, const char *name); /* number of a pod's name, or of one that is no pod's */
 size_t pods_candidates(struct run *r, const struct selector *s, struct candidate *list, size_t max);
 void pods_free(struct run *r);
 const struct role *run_role(const struct run *r, const char *name, size_t *ret_index);

@@ -282,7 +282,40 @@ int pods_resolve(void *arg, const struct selector *s, bool ready_only, uint64_t 
     return 0;
 }
 
+static uint16_t new_target(struct run *r, const char *name) {
+    if (r->next_target_id >= SAMPLE_NO_TARGET)
+        return SAMPLE_NO_TARGET;
+    recorder_event(r->rec, "load", "load/target", "info", NULL, name, json_pack("{s:i}", "id", r->next_target_id));
+    return (uint16_t)r->next_target_id++;
+}
+
+uint16_t pods_target(void *arg, const char *name) {
+    struct run *r = arg;
+    for (struct follow *f = r->pods; f; f = f->next)
+        if (!strcmp(f->name, name)) {
+            f->target_id = f->target_id < 0 ? new_target(r, name) : f->target_id;
+            return (uint16_t)f->target_id;
+        }
+    for (struct named_target *t = r->targets; t; t = t->next)
+        if (!strcmp(t->name, name))
+            return t->id;
+    struct named_target *t = calloc(1, sizeof *t);
+    if (!t || !(t->name = strdup(name))) {
+        free(t);
+        return SAMPLE_NO_TARGET;
+    }
+    t->next = r->targets;
+    r->targets = t;
+    return t->id = new_target(r, name);
+}
+
 void pods_free(struct run *r) {
+    while (r->targets) {
+        struct named_target *t = r->targets;
+        r->targets = t->next;
+        free(t->name);
+        free(t);
+    }
     while (r->pods) {
         struct follow *f = r->pods;
         r->pods = f->next;

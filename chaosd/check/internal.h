@@ -16,6 +16,7 @@ struct load_work {
     size_t count;
     bool insecure;
     int64_t longest, last_end;   /* longest request; end of the last one */
+    bool closed, mute;           /* as lane_figures closed and silent */
     const char *not_judged;      /* why it cannot be judged, or NULL */
     bool control, has_lane[LANE_COUNT];
     int64_t slow_ns;             /* as the scenario says; 0: from the baseline */
@@ -79,9 +80,14 @@ bool act_same(const struct judgement *j, size_t a, size_t b); /* victims of one 
 void recovery_measure(struct work *w);
 /* thresholds.c: appends to the checks. */
 int thresholds_check(struct work *w, struct error *err);
+/* external.c: programs of exec loads, from events and header; then a check for each, and for each SLA of theirs. */
+int externals_collect(struct work *w, struct error *err);
+int externals_check(struct work *w, struct error *err);
 /* verdict.c: the checks that every run has, and the verdict. */
 int verdict_basics(struct work *w, struct error *err);
 int verdict_conclude(struct work *w, struct error *err);
+/* Ends a check; why is from the arena (NULL: out of memory) or a literal. */
+int settle(struct check_result *c, enum verdict v, const char *why, struct error *err);
 /* judge.c */
 /* A time of an event's data. What is absent, no integer or beyond all clocks (differences must not overflow) is the fallback. */
 int64_t time_or(const json_t *data, const char *key, int64_t fallback);

@@ -152,6 +152,8 @@ static int read_loads(struct work *w, struct error *err) {
         l->control = json_is_true(json_object_get(spec, "control"));
         l->slow_ns = json_int_or(spec, "slow_ns", 0);
         w->control_count += l->control;
+        l->closed = json_is_true(json_object_get(spec, "closed"));
+        l->mute = !strcmp(json_str_or(spec, "samples", ""), "none");
         if (l->goods < 1)
             l->goods = 1;
         if (l->deadline_ns < 0 || l->deadline_ns > INT64_C(1) << 60)
@@ -165,7 +167,7 @@ static int read_loads(struct work *w, struct error *err) {
 
 static int work_through(struct work *w, struct error *err) {
     static int (*const steps[])(struct work *, struct error *) = {read_run,      read_loads,      acts_collect,
-                                                                     measure_loads, acts_redundancy, acts_marks};
+                                                                     externals_collect, measure_loads, acts_redundancy, acts_marks};
     int rc = 0;
     for (size_t i = 0; i < ARRAY_SIZE(steps) && rc == 0; i++)
         rc = steps[i](w, err);

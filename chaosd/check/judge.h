@@ -54,6 +54,8 @@ struct lane_figures {
     int load_index, lane; /* lane -1: all lanes of the load together */
     const char *target;   /* NULL: all targets */
     bool control;         /* a load off the fault's path: shown, and believed when it doubts the others */
+    bool closed;          /* loop: the next request waits for the last one's answer, so that latency counts from the send */
+    bool silent;          /* by its nature: a program that tells of no requests. Not judged */
     int64_t planned, good, bad, unsent, stalled_unsent, stale_retry;
     int64_t own_unsent;                 /* of stalled_unsent: no file, port or memory for them */
     bool insecure;                      /* any TLS certificate was accepted */
@@ -69,6 +71,21 @@ struct lane_figures {
     const char *slow_unknown;  /* why, or NULL */
     struct downtime *degradation; /* requests slow or bad; every downtime window lies in one of these */
     size_t degradation_count;
+};
+
+struct sla { const char *scenario, *criterion, *detail; bool success; }; /* an external program's own judgement */
+
+struct external { /* a program of an exec load; times on the run's clock. Borrowed from the history */
+    const char *load, *samples_format; /* "none": it tells of no requests */
+    bool reported;                     /* the history tells of its end */
+    bool started, signalled, asked, killed, cut;
+    int64_t code;                      /* exit status, or the signal's number */
+    int64_t from, to;                  /* UNKNOWN_NS: it never ran */
+    int64_t pass_status, fail_status;  /* fail_status 0: none */
+    int64_t left, samples, unreadable, unreadable_first, clock_step;
+    const char *why, *unreadable_why, *no_samples, *last_words; /* NULL: nothing to say */
+    struct sla *slas;
+    size_t sla_count;
 };
 
 struct mark { /* a line of a pod's own log, by its own stamp */
@@ -116,6 +133,8 @@ struct judgement {
     size_t lane_count;
     struct act_figures *acts;
     size_t act_count;
+    struct external *externals; /* in the order of their loads */
+    size_t external_count;
     struct check_result *checks;
     size_t check_count;
     int64_t schedule_t, loads_end_t, end_t;

@@ -24,7 +24,8 @@ static int add_row(struct work *w, size_t load, int lane, const char *target, si
     *ret = j->lane_count++;
     j->lanes[*ret] = (struct lane_figures){.load = w->loads[load].name, .load_index = (int)load, .lane = lane, .target = target,
                                             .insecure = w->loads[load].insecure,
-                                            .control = w->loads[load].control, .slow_limit = UNKNOWN_NS};
+                                            .control = w->loads[load].control, .slow_limit = UNKNOWN_NS,
+                                            .closed = w->loads[load].closed, .silent = w->loads[load].mute};
     w->rows[*ret] = (struct row){.from = INT64_MAX, .to = INT64_MIN};
     track_init(&w->rows[*ret].down, w->loads[load].goods, w->loads[load].over_ns);
     track_init(&w->rows[*ret].slow, w->loads[load].goods, w->loads[load].over_ns);
@@ -303,6 +304,8 @@ static int collect(struct work *w, struct error *err) {
 static void judge_baseline(struct work *w, size_t load) {
     struct load_work *l = &w->loads[load];
     bool any = false, early = false;
+    if (l->mute)
+        return;
     for (size_t i = 0; i < l->count && !early; i++) {
         bool good = l->order[i]->outcome == OUTCOME_GOOD;
         any |= good;

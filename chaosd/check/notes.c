@@ -18,5 +18,7 @@ size_t notes_of(const struct lane_figures *f, char ret[NOTES_MOST][NOTE_SIZE]) {
     if (f->stale_retry)
         snprintf(ret[n++], NOTE_SIZE, "%s request%s of %.100s met a reused connection that was dead: sent again where the method may be repeated, else bad (reset).",
                  words_count(f->stale_retry, count), f->stale_retry == 1 ? "" : "s", f->load);
+    if (f->closed && !f->silent)
+        snprintf(ret[n++], NOTE_SIZE, "%.100s is a closed loop: latency counts from the send, and who waits for an answer asks nothing meanwhile.", f->load);
     return n;
 }

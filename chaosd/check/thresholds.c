@@ -99,10 +99,13 @@ static bool find_row(const struct work *w, size_t load, const char *lane, size_t
 static void over_loads(struct work *w, const struct expect *e, struct worst *worst) {
     for (size_t i = 0, row = 0; i < w->load_count; i++) {
         const struct load_work *l = &w->loads[i];
-        if (*e->of ? strcmp(e->of, l->name) != 0 : l->control) /* a control is judged only where it is named */
+        if (*e->of ? strcmp(e->of, l->name) != 0 : l->control || l->mute) /* a control is judged only where it is named */
             continue;
         struct finding f = {.lo = NAN, .hi = NAN, .value = NAN, .load = l->name};
-        if (l->not_judged) {
+        if (l->mute) {
+            f.unknown = "the program tells of no requests (samples)";
+            f.not_judged = true;
+        } else if (l->not_judged) {
             f.unknown = l->not_judged;
             f.not_judged = true;
         } else if (!find_row(w, i, e->lane, &row)) {
@@ -113,7 +116,7 @@ static void over_loads(struct work *w, const struct expect *e, struct worst *wor
         consider(worst, e, &f);
     }
     if (!worst->any) {
-        const char *why = *e->of ? arena_printf(w->a, "there is no load \"%s\"", e->of) : "the run has no load";
+        const char *why = *e->of ? arena_printf(w->a, "there is no load \"%s\"", e->of) : "the run has no load that tells of requests";
         worst->f = (struct finding){.lo = NAN, .hi = NAN, .value = NAN, .unknown = why};
         worst->v = VERDICT_INCONCLUSIVE;
     }

@@ -12,8 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Ends a check; why is from the arena (NULL: out of memory) or a literal. */
-static int settle(struct check_result *c, enum verdict v, const char *why, struct error *err) {
+int settle(struct check_result *c, enum verdict v, const char *why, struct error *err) {
     if (!c || !why)
         return out_of_memory(err);
     c->verdict = v;
@@ -192,6 +191,8 @@ static int check_reverted(struct work *w, struct error *err) {
 
 int verdict_basics(struct work *w, struct error *err) {
     int rc = check_complete(w, err);
+    if (rc == 0)
+        rc = externals_check(w, err); /* before what comes of a tool's trouble */
     if (rc == 0)
         rc = check_baseline(w, err);
     if (rc == 0)

@@ -61,6 +61,7 @@ struct cluster_kind {
     int (*netns)(struct cluster *c);                                                /* where its clients live; -1: here */
     void (*ports)(struct ports *ret);                                               /* local ports that clients will have there, known before there is a cluster; NULL: this machine's */
     int (*clients_group)(struct cluster *c);                                        /* control group folder for programs that run beside the pods (exec probes), swept with the cluster; -1: none */
+    const char *(*hosts)(struct cluster *c); /* a file as /etc/hosts with the pods' names, for programs that run beside them; NULL: none */
     int (*stop)(struct cluster *c, struct error *err); /* undoes everything, bounded; frees also on failure */
 };
 

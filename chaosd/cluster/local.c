@@ -394,6 +394,7 @@ static int undo_freeze(struct cluster *c, const char *uid, json_t **ret, struct 
 
 static int netns(struct cluster *c) { return self(c)->fabric_fd; }
 static int clients_group(struct cluster *c) { return self(c)->clients_fd; }
+static const char *hosts(struct cluster *c) { return self(c)->hosts; }
 
 /* ---- the end */
 
@@ -455,5 +456,6 @@ const struct cluster_kind cluster_local = {
     .netns = netns,
     .ports = local_net_ports,
     .clients_group = clients_group,
+    .hosts = hosts,
     .stop = stop,
 };

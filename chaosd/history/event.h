@@ -8,7 +8,8 @@
  * Header: {"schema":1,"run":"20261121T225201Z-etcd-leader-kill","scenario":"etcd-leader-kill","seed":7,"wall_ns":...,"mono_ns":...,"version":"0.1.0",
  *   "host":{"kernel","machine"},"digest":"sha256 or fnv of the resolved scenario","duration_ns":..., "settle_ns":...,
  *   "loads":[{"name","kind","rate_micro","lanes":["reused"],"deadline_ns","goods":5,"over_ns":1000000000,
- *     "slow_ns":n (absent: told by the baseline),"control":bool (absent: false)}],
+ *     "slow_ns":n (absent: told by the baseline),"control":bool (absent: false)}], an exec load without rate_micro, but
+ *     with "samples":"none|jsonl|h2load|k6|rally","closed":true,"pass_status","fail_status", and deadline_ns only where it has one
  *   "faults":[{"name","kind","holds":bool}], "workloads":[{"name","replicas"}], "expect":["availability(writes) >= 95%"],
  *   "plan":[{"fault":0,"occurrence":1,"at_ns","for_ns","draw":"hex"}]}
  *
@@ -32,6 +33,10 @@
  *   role/now        info  kind: the role's name, target: pod name or ""; {"asked","seen","data":{captured}} on every change
  *   load/start|end  info  kind: load kind; target: load name
  *   load/target     info  target: name; {"id"}                 numbers of the samples' target field
+ *   load/exit       ok|fail kind: exec; target: load name; how an external program ended, and what could be read of it: {"from","to",
+ *                         "code" or "signal","asked","killed" (SIGTERM, SIGKILL by us),"left" (processes that outlived it),"samples",
+ *                         "unreadable","unreadable_first","unreadable_why","no_samples","last_words","cut","clock_step","why"}
+ *   load/sla        ok|fail kind: criterion; target: load name; {"scenario","detail"}   an external program's own judgement
  *   note/mark       info  kind: the mark's name, target: pod; {"at","wall_ns","line"}  a line of the pod's own log, by its own stamp
  *   note/...        info                                       anything else, for people */
 #include <jansson.h>

@@ -105,6 +105,8 @@ static int check_name(const char *name, void *arg) {
         return doc_error(c->at->doc, c->path, 0, c->err, -EINVAL, "${%s}: no earlier step captures \"%s\"", name, name + 8);
     if (strncmp(name, "pod.", 4) == 0 && !c->p->targets->selector)
         return doc_error(c->at->doc, c->path, 0, c->err, -EINVAL, "${%s}: with a fixed URL there is no pod; use targets.selector", name);
+    if (strncmp(name, "load.", 5) == 0)
+        return doc_error(c->at->doc, c->path, 0, c->err, -EINVAL, "${%s}: only an exec load has a folder and a name of its own", name);
     if (strncmp(name, "ledger.", 7) == 0)
         return doc_error(c->at->doc, c->path, 0, c->err, -EINVAL, "${%s}: this load keeps no ledger", name);
     return 0;

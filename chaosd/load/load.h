@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* A load: open loop, arrivals by plan, one sample for each. One file a kind, one row in table.c. */
+#include "base/buf.h"
 #include "history/recorder.h"
 #include "io/loop.h"
 #include "scenario/scenario.h"
@@ -20,11 +21,17 @@ struct load_context {
     struct recorder *recorder;
     uint64_t seed;
     uint16_t index;    /* of the load in the scenario */
+    int64_t length_ns; /* of its time in the schedule */
     int netns_fd;      /* of the cluster; -1: here */
+    int cgroup_fd;     /* of programs, a control group's folder; -1: none */
+    const char *hosts; /* for /etc/hosts of programs; NULL: as it is */
+    const char *dir;   /* the run's folder */
     /* Next target for a selector (NULL vars: fixed URL). -ENOENT: none at present. */
     int (*resolve)(void *arg, const struct selector *s, bool ready_only, uint64_t turn, struct load_target *ret);
     void *resolve_arg;
+    uint16_t (*target)(void *resolve_arg, const char *name); /* number of a target that has a name only; SAMPLE_NO_TARGET: too many */
     const struct template_vars *secrets; /* secret.* */
+    void (*changed)(void *ended_arg);    /* what ready() says may have changed */
     void (*ended)(void *arg);            /* every request answered or given up, after load_stop or the load's own end */
     void *ended_arg;
 };
@@ -47,8 +54,13 @@ struct load_needs {
 struct load_kind {
     struct kind_row row;
     int (*check)(const struct load_spec *l, const struct schema_at *at, struct error *err);
+    /* Can it run here? Before anything is started. NULL: always. */
+    int (*preflight)(const struct load_spec *l, struct error *err);
     /* Arms the load; nothing is sent before begin. */
     int (*new)(const struct load_spec *spec, const struct load_context *ctx, struct load **ret, struct error *err);
+    /* Asked when the pods are ready, again after changed(): 1 when the schedule may start, 0 not yet, -1 never; why is added to.
+     * What must run before the schedule is started by the first call. NULL: nothing. */
+    int (*ready)(struct load *l, struct buf *why);
     void (*begin)(struct load *l, int64_t start_mono_ns, int64_t end_mono_ns);
     void (*stop)(struct load *l); /* no new arrivals; what is under way runs to its deadline, then ended() */
     void (*figures)(const struct load *l, struct load_figures *ret);

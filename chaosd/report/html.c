@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "report/external.h"
 #include "report/html_assets.h"
 #include "report/html_model.h"
 #include "report/kinds.h"
@@ -51,7 +52,7 @@ static const char *category(const char *name) {
         {"complete", "The drill itself"}, {"baseline", "The drill itself"},
         {"observed", "The drill itself"}, {"reverted", "The drill itself"},
         {"availability", "Availability"}, {"errors", "Availability"}, {"downtime", "Downtime"}, {"degradation", "Degradation"}, {"recovery", "Recovery"}, {"p(", "Latency"},
-        {"latency", "Latency"}, {"ledger", "Data"}, {"rpo", "Data"}, {"lost", "Data"},
+        {"latency", "Latency"}, {"external(", "Other programs"}, {"sla(", "Other programs"}, {"ledger", "Data"}, {"rpo", "Data"}, {"lost", "Data"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         if (!strncmp(name, rows[i].prefix, strlen(rows[i].prefix)))
@@ -85,6 +86,8 @@ static void put_figures(struct page *p) {
     jw_begin(jw_key(w, "figures"), '[');
     for (size_t i = 0; i < n && i < FIGURES_MOST; i++) {
         const struct lane_figures *f = &p->j->lanes[i];
+        if (f->silent)
+            continue;
         jw_begin(w, '{');
         jw_text(jw_key(w, "load"), f->load);
         jw_int(jw_key(w, "load_index"), f->load_index);
@@ -109,6 +112,17 @@ static void put_figures(struct page *p) {
     }
     jw_end(w, ']');
     jw_int(jw_key(w, "figures_left_out"), n > FIGURES_MOST ? (int64_t)(n - FIGURES_MOST) : 0);
+}
+
+/* What the figures of other programs' loads rest on. */
+static void put_programs(struct page *p) {
+    jw_begin(jw_key(&p->w, "programs"), '[');
+    for (size_t i = 0; i < p->j->external_count && i < FIGURES_MOST; i++) {
+        cleanup_buf struct buf line = {0};
+        external_say(&p->j->externals[i], &line);
+        jw_text(&p->w, buf_ok(&line) ? line.data : NULL);
+    }
+    jw_end(&p->w, ']');
 }
 
 static void put_run(struct page *p) {
@@ -136,7 +150,7 @@ static int write_model(const struct judgement *j, struct buf *out) {
     cleanup(arena_freep) struct arena *a = arena_new();
     struct page p = {.j = j, .w = {.out = out}, .a = a};
     static void (*const parts[])(struct page *) = {
-        put_run, put_checks, put_figures, page_series, page_lanes, page_pods, page_choose_cards, page_cards,
+        put_run, put_checks, put_figures, put_programs, page_series, page_lanes, page_pods, page_choose_cards, page_cards,
     };
     if (!a)
         return -ENOMEM;

@@ -114,12 +114,13 @@ static void read_log(struct search *s, FILE *log) {
     }
 }
 
-static void search_pod(struct search *s, const char *pod) {
+/* who: the pod, or the file of a program's output, whose name is then without a suffix. */
+static void search_log(struct search *s, const char *who, const char *suffix) {
     char path[4096];
     struct stat st;
-    s->pod = pod;
-    if (!*pod || *pod == '.' || strchr(pod, '/') ||
-        snprintf(path, sizeof path, "%s/logs/%s.log", s->p->j->history->dir, pod) >= (int)sizeof path)
+    s->pod = who;
+    if (!*who || *who == '.' || strchr(who, '/') ||
+        snprintf(path, sizeof path, "%s/logs/%s%s", s->p->j->history->dir, who, suffix) >= (int)sizeof path)
         return;
     cleanup_close int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
@@ -154,7 +155,12 @@ static void search_all(struct search *s) {
             s->moments[s->count++] = (struct moment){p->j->acts[p->cards[i]].at, i};
     qsort(s->moments, s->count, sizeof *s->moments, by_time);
     for (size_t i = 0; i < p->pod_count && s->count && !p->failed; i++)
-        search_pod(s, p->pods[i]);
+        search_log(s, p->pods[i], ".log");
+    for (size_t i = 0; i < 2 * p->j->external_count && s->count && !p->failed; i++) {
+        const char *file = arena_printf(p->a, "%s.%s", p->j->externals[i / 2].load, i % 2 ? "err" : "out");
+        if (file)
+            search_log(s, file, "");
+    }
     for (size_t i = 0; i < p->card_count; i++)
         order(&s->list[i]);
 }

@@ -2,6 +2,7 @@
 #include "base/json.h"
 
 #include "base/cleanup.h"
+#include "report/external.h"
 #include "report/kinds.h"
 
 #include <errno.h>
@@ -157,6 +158,7 @@ static json_t *figures_json(const struct judgement *j, const struct lane_figures
         put(&p, "target", json_string(f->target));
     if (f->control)
         put(&p, "control", json_true());
+    put(&p, "closed_loop", json_boolean(f->closed));
     put(&p, "planned", json_integer(f->planned));
     put(&p, "good", json_integer(f->good));
     put(&p, "bad", json_integer(f->bad));
@@ -282,6 +284,7 @@ json_t *report_summary(const struct judgement *j) {
     put(&p, "targets", list_of(j, j->lane_count, target_json));
     put(&p, "faults", list_of(j, j->act_count, act_json));
     put(&p, "ledger", ledger_json());
+    put(&p, "externals", externals_json(j));
     return done(&p);
 }
 

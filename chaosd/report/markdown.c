@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "check/notes.h"
 #include "check/words.h"
+#include "report/external.h"
 #include "report/grid.h"
 #include "report/kinds.h"
 
@@ -134,14 +135,14 @@ static void put_more(struct page *p, size_t shown, size_t all) {
 static void put_loads(struct page *p) {
     size_t shown = 0, all = 0;
     for (size_t i = 0; i < p->j->lane_count; i++)
-        all += !p->j->lanes[i].target;
+        all += !p->j->lanes[i].target && !p->j->lanes[i].silent;
     if (!all)
         return;
     buf_str(p->out, "\n### Load\n\n| load | planned | bad | available | p50 ms | p99 ms | max ms | windows | worst downtime, ms | worst degradation, ms |\n"
                     "| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n");
     for (size_t l = 0; l < p->j->lane_count && whole_load(&p->j->lanes[l]); l++)
         for (size_t i = 0; i < p->j->lane_count && shown < ROWS_MOST; i++)
-            if (!p->j->lanes[i].target && p->j->lanes[i].load_index == p->j->lanes[l].load_index) {
+            if (!p->j->lanes[i].target && !p->j->lanes[i].silent && p->j->lanes[i].load_index == p->j->lanes[l].load_index) {
                 put_load_row(p, &p->j->lanes[i]);
                 shown++;
             }
@@ -154,6 +155,16 @@ static void put_loads(struct page *p) {
             buf_str(p->out, "**\n");
         }
     buf_str(p->out, "\nDowntime and degradation (slow or bad) as least .. likely .. most; \"at most\" is judged on the last. A figure that says *bad* falls on a bad request.\n");
+}
+
+static void put_externals(struct page *p) {
+    for (size_t i = 0; i < p->j->external_count; i++) {
+        cleanup_buf struct buf line = {0};
+        external_say(&p->j->externals[i], &line);
+        buf_str(p->out, "\n");
+        put_text(p, buf_ok(&line) ? line.data : "");
+        buf_str(p->out, "\n");
+    }
 }
 
 static const char *state_of(const struct act_figures *f) {
@@ -242,6 +253,7 @@ static int render(const struct judgement *j, struct buf *out, struct error *err)
     if (a) {
         put_head(&p);
         put_loads(&p);
+        put_externals(&p);
         put_acts(&p);
         put_checks(&p);
     }

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "check/notes.h"
 #include "check/words.h"
+#include "report/external.h"
 #include "report/grid.h"
 #include "report/kinds.h"
 #include "report/text_windows.h"
@@ -98,7 +99,7 @@ static void put_loads(const struct judgement *j, struct arena *a, struct buf *ou
         grid_column(&g, columns[i].title, columns[i].right, i == 0);
     for (size_t load = 0; load < j->lane_count && j->lanes[load].lane < 0 && !j->lanes[load].target; load++)
         for (size_t i = 0; i < j->lane_count; i++)
-            if (j->lanes[i].load_index == j->lanes[load].load_index)
+            if (j->lanes[i].load_index == j->lanes[load].load_index && !j->lanes[i].silent)
                 put_load_row(&g, &j->lanes[i]);
     buf_str(out, "\nLoad (latency and downtime in ms, downtime as least..likely..most; bad: a bad request)\n");
     grid_render(&g, WIDTH, out);
@@ -133,6 +134,20 @@ static void put_load_notes(const struct judgement *j, struct arena *a, struct bu
             buf_str(out, "  ");
             text_wrap(out, clean ? clean : "", 2, 4, WIDTH);
         }
+}
+
+/* What the figures of other programs' loads rest on. */
+static int put_externals(const struct judgement *j, struct arena *a, struct buf *out) {
+    for (size_t i = 0; i < j->external_count; i++) {
+        cleanup_buf struct buf line = {0};
+        external_say(&j->externals[i], &line);
+        const char *clean = buf_ok(&line) ? text_clean(a, line.data) : NULL;
+        if (!clean)
+            return -ENOMEM;
+        buf_str(out, "  ");
+        text_wrap(out, clean, 2, 4, WIDTH);
+    }
+    return 0;
 }
 
 /* The captured value worth a column: "term" where there is one, else the first. */
@@ -319,7 +334,11 @@ static int render(const struct judgement *j, struct buf *out, struct error *err)
         put_trouble(j, a, out);
         put_load_notes(j, a, out);
         text_degradation(j, a, out, WIDTH);
+        rc = put_externals(j, a, out);
+    }
+    if (rc == 0)
         rc = put_acts(j, a, out);
+    if (rc == 0) {
         text_shared(j, a, out, WIDTH);
         text_control(j, a, out, WIDTH);
     }

@@ -94,11 +94,12 @@ int refs_walk(const struct doc *d, int (*fn)(const char *path, const char *text,
 static const char *const pod_members[] = {"name", "ip", "dir", "node", "namespace", "uid", "index", NULL};
 static const char *const request_members[] = {"seq", "id", "random", "time_ms", NULL};
 static const char *const run_members[] = {"id", "seed", NULL};
+static const char *const load_members[] = {"dir", "name", "seconds", NULL};
 static const struct {
     const char *name;
     const char *const *members;
 } namespaces[] = {
-    {"pod", pod_members}, {"request", request_members}, {"run", run_members}, {"capture", NULL}, {"ledger", NULL}, {"secret", NULL},
+    {"pod", pod_members}, {"request", request_members}, {"run", run_members}, {"load", load_members}, {"capture", NULL}, {"ledger", NULL}, {"secret", NULL},
 };
 
 struct check {
@@ -121,7 +122,7 @@ static int unknown_namespace(const struct check *c, const char *path, const stru
     const char *meant = did_you_mean(space, names);
     if (meant)
         return doc_error(c->doc, path, 0, c->err, -EINVAL, "${%s}: unknown \"%s\", did you mean \"%s\"?", r->name, space, meant);
-    return doc_error(c->doc, path, 0, c->err, -EINVAL, "${%s}: unknown \"%s\"; there are pod, request, run, capture, ledger and secret "
+    return doc_error(c->doc, path, 0, c->err, -EINVAL, "${%s}: unknown \"%s\"; there are pod, request, run, load, capture, ledger and secret "
                      "(a literal \"${\" is written \"$${\")", r->name, space);
 }
 

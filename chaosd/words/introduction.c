@@ -85,6 +85,7 @@ const char words_introduction[] =
     "| `${pod.name}` | and `pod.ip`, `pod.dir`, `pod.node`, `pod.index`, `pod.namespace`, `pod.uid`: the pod that is meant |\n"
     "| `${request.seq}` | and `request.id`, `request.random`, `request.time_ms`: in the steps of a load |\n"
     "| `${capture.NAME}` | what an earlier step, or the same answer, captured |\n"
+    "| `${load.dir}` | and `load.name`, `load.seconds` (how long its time is): in an `exec` load |\n"
     "| `${run.id}`, `${run.seed}` | the run's |\n"
     "\n"
     "A filter may follow: `${request.id|base64}`, `|url`, `|json`. A literal `${` is written `$${`.\n"

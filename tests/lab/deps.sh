@@ -6,7 +6,7 @@ set -euo pipefail
 build="gcc make pkg-config libc6-dev libev-dev libcurl4-openssl-dev libjansson-dev libnl-3-dev libnl-route-3-dev libyaml-dev libsqlite3-dev libjs-dygraphs"
 demo="$build etcd-server"
 check="$demo clang chromium libcmocka-dev valgrind python3 iproute2 procps util-linux man-db python3-yaml python3-jsonschema \
-  openssl redis-server redis-sentinel nginx-light haproxy patroni python3-etcd python3-psycopg2 postgresql-15"
+  openssl redis-server redis-sentinel nginx-light haproxy patroni python3-etcd python3-psycopg2 postgresql-15 rally nghttp2-client"
 fuzz="$build clang"
 case "${1:-check}" in
 build) want=$build ;; demo) want=$demo ;; check) want=$check ;; fuzz) want=$fuzz ;;

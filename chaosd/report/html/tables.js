@@ -21,7 +21,8 @@ function figureName(f) {
 }
 
 function makeFigures() {
-  byId("figures").hidden = !data.figures.length;
+  byId("figures").hidden = !data.figures.length && !data.programs.length;
+  byId("worst").before(...data.programs.map((text) => el("p", { class: "note" }, text)));
   if (!data.figures.length) return;
   const head = ["Load", "Planned", "Good", "Available", "p50", "p90", "p99", "Max", "Windows", "Why bad"];
   const order = [...data.figures].sort((a, b) => a.load_index - b.load_index);
