@@ -5,9 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-static const char *const arrival_names[] = {[ARRIVAL_CONSTANT] = "constant", [ARRIVAL_POISSON] = "poisson", NULL};
 static const char *const http_lanes[] = {[LANE_FRESH] = "fresh", [LANE_REUSED] = "reused", NULL};
-static const char *const pick_names[] = {[PICK_ROUND_ROBIN] = "round-robin", [PICK_RANDOM] = "random", NULL};
 
 #define T(member) offsetof(struct http_targets, member)
 static const struct field target_fields[] = {
