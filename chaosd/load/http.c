@@ -69,7 +69,7 @@ static int run_new(const struct load_spec *spec, const struct load_context *ctx,
         return error_set(err, -ENOMEM, "out of memory");
     const struct http_load *p = l->p = spec->kind.params;
     const struct open_loop_plan plan = {
-        .rate = p->rate, .arrival = (enum arrival_kind)p->arrival, .lanes = p->lanes, .pick = (enum pick)p->targets->pick,
+        .rate = p->rate, .saturate = p->saturate, .arrival = (enum arrival_kind)p->arrival, .lanes = p->lanes, .pick = (enum pick)p->targets->pick,
         .deadline_ns = p->deadline_ns, .late_ns = p->late_ns, .concurrency = p->concurrency,
     };
     size_t headers = 0;

@@ -23,7 +23,7 @@ struct http_load {
     struct http_targets *targets;
     struct list steps; /* struct step */
     int64_t deadline_ns, concurrency, late_ns;
-    bool insecure;
+    bool insecure, saturate;
     const char *ca_file; /* NULL: the system's */
 };
 extern const struct shape http_load_shape;

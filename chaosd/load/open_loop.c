@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LATE_NS = 5 * 1000 * 1000 };
+enum { LATE_NS = 5 * 1000 * 1000, PAUSE_NS = 10 * 1000 * 1000 };
 
 const char *const arrival_names[] = {[ARRIVAL_CONSTANT] = "constant", [ARRIVAL_POISSON] = "poisson", NULL};
 const char *const pick_names[] = {[PICK_ROUND_ROBIN] = "round-robin", [PICK_RANDOM] = "random", NULL};
@@ -42,10 +42,14 @@ static void record_unsent(struct open_loop *o, const struct arrival *a, uint16_t
     record(o, &s);
 }
 
+static void refill(struct open_loop *o);
+
 /* The end is told from a clean stack: the load may be freed in it. */
 static void one_less(struct open_loop *o) {
     if (--o->figures.in_flight == 0 && o->state == OPEN_LOOP_DRAINING)
         timer_at(o->timer, loop_now());
+    else if (o->plan.saturate)
+        refill(o);
 }
 
 void open_loop_finish(struct open_loop *o, const struct arrival *a, struct sample *s, enum reason reason, int64_t start_ns, int64_t end_ns) {
@@ -138,7 +142,10 @@ static void arrive(struct open_loop *o, int64_t planned_ns) {
     struct arrival a = {.index = o->arrivals.index, .random = rng_u64(&o->rng), .planned_ns = planned_ns};
     a.lane = (uint8_t)o->plan.lanes.items[a.index % lanes];
     a.turn = o->plan.pick == PICK_RANDOM ? draw : a.index / lanes; /* each lane goes round on its own */
-    arrivals_advance(&o->arrivals);
+    if (o->plan.saturate)
+        o->arrivals.index++; /* a rate of 0 never advances */
+    else
+        arrivals_advance(&o->arrivals);
     o->figures.planned++;
     o->send(o, &a);
 }
@@ -148,16 +155,43 @@ static void send_due(struct open_loop *o, int64_t now) {
         arrive(o, t);
 }
 
+static void wake_at(struct open_loop *o, int64_t when) { timer_at(o->timer, when < o->end_ns ? when : o->end_ns); }
+
+/* What is over as soon as it is sent (no target, no port left) is tried again after a pause: this must return. */
+static void refill(struct open_loop *o) {
+    int64_t now;
+    if (o->refilling)
+        return;
+    o->refilling = true;
+    while (o->state == OPEN_LOOP_SENDING && o->figures.in_flight < o->plan.concurrency && (now = loop_now()) < o->end_ns) {
+        uint32_t before = o->figures.in_flight;
+        arrive(o, now);
+        if (o->figures.in_flight <= before) {
+            wake_at(o, now + PAUSE_NS);
+            break;
+        }
+    }
+    o->refilling = false;
+}
+
+/* refill sets the timer itself where it has to wait. */
+static void send_and_arm(struct open_loop *o, int64_t now) {
+    if (o->plan.saturate) {
+        wake_at(o, o->end_ns);
+        refill(o);
+        return;
+    }
+    send_due(o, now);
+    wake_at(o, next_planned(o));
+}
+
 static void on_timer(void *arg) {
     struct open_loop *o = arg;
     if (o->state == OPEN_LOOP_SENDING) {
         int64_t now = loop_now();
-        send_due(o, now);
-        if (now < o->end_ns) {
-            int64_t next = next_planned(o);
-            timer_at(o->timer, next < o->end_ns ? next : o->end_ns);
+        send_and_arm(o, now);
+        if (now < o->end_ns)
             return;
-        }
         o->state = OPEN_LOOP_DRAINING;
     }
     if (o->state != OPEN_LOOP_DRAINING || o->figures.in_flight)
@@ -174,13 +208,12 @@ void open_loop_begin(struct load *load, int64_t start_mono_ns, int64_t end_mono_
     o->state = OPEN_LOOP_SENDING;
     o->start_ns = start_mono_ns;
     o->end_ns = end_mono_ns;
-    int64_t next = next_planned(o);
-    timer_at(o->timer, next < end_mono_ns ? next : end_mono_ns);
+    wake_at(o, o->plan.saturate ? start_mono_ns : next_planned(o));
 }
 
 void open_loop_stop(struct load *load) {
     struct open_loop *o = loop_of(load);
-    if (o->state == OPEN_LOOP_SENDING)
+    if (o->state == OPEN_LOOP_SENDING && !o->plan.saturate)
         send_due(o, loop_now()); /* what was planned before the stop has its sample */
     if (o->state > OPEN_LOOP_SENDING)
         return;

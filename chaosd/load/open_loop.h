@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The open loop of every load that sends requests of its own: planned arrivals from one timer, whatever the answers do; each handed over
- * in time or recorded as unsent; one sample for each; at the end what is under way drains. A kind has one as its first member. */
+ * in time or recorded as unsent; one sample for each; at the end what is under way drains. A kind has one as its first member.
+ * To saturate is the one exception: there each answer brings about the next request. */
 #include "base/rng.h"
 #include "load/arrivals.h"
 #include "load/load.h"
@@ -11,6 +12,7 @@ extern const char *const arrival_names[], *const pick_names[]; /* NULL-terminate
 
 struct open_loop_plan { /* what the scenario says */
     int64_t rate; /* events a second * 10^6 */
+    bool saturate; /* closed loop: `concurrency` requests always under way, each planned when it is sent; no rate */
     enum arrival_kind arrival;
     struct ints lanes; /* enum lane; borrowed */
     enum pick pick;
@@ -38,6 +40,7 @@ struct open_loop {
     uint64_t id_key;
     int64_t start_ns, end_ns; /* CLOCK_MONOTONIC */
     enum open_loop_state state;
+    bool refilling;
     struct load_figures figures;
 };
 
