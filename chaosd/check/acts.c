@@ -8,9 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A fault answers for what happens up to this long after its injection or its end. */
-#define ATTRIBUTION_NS INT64_C(30000000000)
-
 static struct act_figures *find_act(struct work *w, const struct event *e, bool create, struct act_work **ret_work, struct error *err) {
     const json_t *id_json = json_object_get(e->data, "id");
     int64_t id = json_is_integer(id_json) ? json_integer_value(id_json) : -1;
@@ -223,7 +220,7 @@ int acts_collect(struct work *w, struct error *err) {
         if (f->acted && (w->first_act == UNKNOWN_NS || f->at < w->first_act))
             w->first_act = f->at;
     }
-    if (find_next(w, err) < 0)
+    if (find_next(w, err) < 0 || reach_make(w, err) < 0)
         return -ENOMEM;
     for (size_t i = 0; i < w->j->act_count; i++)
         find_role_after(w, i);
@@ -240,11 +237,12 @@ static bool beats(const struct claim *a, const struct claim *b) {
 }
 
 /* By the latest injection or revert up to the first sign of trouble. */
-int act_of_window(const struct judgement *j, int64_t first_end) {
+int act_of_window(const struct work *w, int64_t first_end) {
     int best = -1;
     struct claim top = {0};
-    for (size_t i = 0; i < j->act_count; i++) {
-        const struct act_figures *f = &j->acts[i];
+    struct span near = reach_of(w, first_end, first_end);
+    for (size_t i = near.from; i < near.to; i++) {
+        const struct act_figures *f = &w->j->acts[i];
         if (!f->acted || f->at > first_end)
             continue;
         struct claim c = {.over = f->holds && f->reverted_at != UNKNOWN_NS && f->reverted_at <= first_end};

@@ -5,6 +5,7 @@
 #include "check/expect.h"
 #include "check/judge.h"
 #include "check/latency.h"
+#include "check/reach.h"
 #include "check/windows.h"
 
 struct interval { int64_t from, to; };
@@ -52,6 +53,7 @@ struct work {
     size_t load_count;
     struct row *rows; /* as many as j->lanes; the first load_count are the loads as a whole */
     struct act_work *acts;
+    struct reach *reach;
     struct interval *stalls; /* sorted, disjoint */
     size_t stall_count;
     size_t lane_cap, act_cap, stall_cap;
@@ -68,10 +70,10 @@ int acts_collect(struct work *w, struct error *err);
 int acts_redundancy(struct work *w, struct error *err);
 int acts_marks(struct work *w, struct error *err);
 /* Index of the act that a window is attributed to, -1: none. first_end: end of its first bad. */
-int act_of_window(const struct judgement *j, int64_t first_end);
+int act_of_window(const struct work *w, int64_t first_end);
 bool act_same(const struct judgement *j, size_t a, size_t b); /* victims of one planned act */
 /* recovery.c */
-void recovery_measure(struct work *w);
+int recovery_measure(struct work *w, struct error *err);
 /* thresholds.c: appends to the checks. */
 int thresholds_check(struct work *w, struct error *err);
 /* verdict.c: the checks that every run has, and the verdict. */

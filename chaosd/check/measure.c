@@ -200,8 +200,8 @@ static int copy_windows(struct work *w, size_t at) {
             .bad = win->bad,
             .short_by = win->end == UNKNOWN_NS && win->goods_after ? r->to - win->first_good_end : UNKNOWN_NS,
             .late = win->late,
-            .act = act_of_window(w->j, win->first_end),
-            .begun_in = act_of_window(w->j, win->first_start),
+            .act = act_of_window(w, win->first_end),
+            .begun_in = act_of_window(w, win->first_start),
             .censored = window_max(win) == UNKNOWN_NS,
             .stalled = win->stalled,
         };
