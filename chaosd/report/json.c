@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "report/kinds.h"
+#include "report/worst.h"
 
 #include <errno.h>
 #include <math.h>
@@ -78,9 +79,11 @@ static json_t *downtime_json(const struct judgement *j, const struct downtime *d
 }
 
 static json_t *windows_json(const struct judgement *j, const struct lane_figures *f) {
-    json_t *list = json_array();
-    for (size_t i = 0; list && i < f->downtime_count; i++)
-        if (json_array_append_new(list, downtime_json(j, &f->downtime[i])) < 0) {
+    size_t n = 0;
+    cleanup_free size_t *told = worst_windows(f, TOLD_MOST, &n);
+    json_t *list = told ? json_array() : NULL;
+    for (size_t i = 0; list && i < n; i++)
+        if (json_array_append_new(list, downtime_json(j, &f->downtime[told[i]])) < 0) {
             json_decref(list);
             return NULL;
         }
@@ -134,6 +137,7 @@ static json_t *figures_json(const struct judgement *j, const struct lane_figures
     put(&p, "latency_ms", latency_json(f));
     put(&p, "reasons", reasons_json(f));
     put(&p, "downtime", windows_json(j, f));
+    put(&p, "downtime_total", json_integer((json_int_t)f->downtime_count));
     return done(&p);
 }
 
@@ -193,10 +197,10 @@ static json_t *role_json(const struct act_figures *f) {
     return done(&p);
 }
 
-static json_t *act_json(const struct judgement *j, size_t i, bool *skip) {
-    (void)skip;
+static json_t *act_json(const struct judgement *j, size_t i) {
     const struct act_figures *f = &j->acts[i];
     struct put p = {json_object(), false};
+    put(&p, "act", json_integer((json_int_t)i));
     put(&p, "name", json_string(f->fault));
     put(&p, "kind", json_string(f->kind));
     put(&p, "target", *f->target ? json_string(f->target) : json_null());
@@ -213,6 +217,18 @@ static json_t *act_json(const struct judgement *j, size_t i, bool *skip) {
     put(&p, "role", role_json(f));
     put(&p, "marks", marks_json(f));
     return done(&p);
+}
+
+static json_t *acts_json(const struct judgement *j) {
+    size_t n = 0;
+    cleanup_free size_t *told = worst_acts(j, TOLD_MOST, &n);
+    json_t *list = told ? json_array() : NULL;
+    for (size_t i = 0; list && i < n; i++)
+        if (json_array_append_new(list, act_json(j, told[i])) < 0) {
+            json_decref(list);
+            return NULL;
+        }
+    return list;
 }
 
 static json_t *ledger_json(void) { /* no load keeps a ledger yet: unknown, which is not "nothing lost" */
@@ -238,7 +254,8 @@ json_t *report_summary(const struct judgement *j) {
     put(&p, "loads", list_of(j, j->lane_count, load_json));
     put(&p, "lanes", list_of(j, j->lane_count, lane_json));
     put(&p, "targets", list_of(j, j->lane_count, target_json));
-    put(&p, "faults", list_of(j, j->act_count, act_json));
+    put(&p, "faults", acts_json(j));
+    put(&p, "faults_total", json_integer((json_int_t)j->act_count));
     put(&p, "ledger", ledger_json());
     return done(&p);
 }
