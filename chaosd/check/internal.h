@@ -15,7 +15,7 @@ struct load_work {
     int64_t goods, over_ns, deadline_ns;
     const struct sample **order; /* by start */
     size_t count;
-    bool insecure;
+    bool insecure, saturate;
     int64_t longest, last_end;   /* longest request; end of the last one */
     const char *not_judged;      /* why it cannot be judged, or NULL */
 };

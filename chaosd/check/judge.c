@@ -147,6 +147,7 @@ static int read_loads(struct work *w, struct error *err) {
         l->over_ns = json_int_or(spec, "over_ns", INT64_C(1000000000));
         l->deadline_ns = json_int_or(spec, "deadline_ns", 0);
         l->insecure = json_is_true(json_object_get(spec, "insecure"));
+        l->saturate = json_is_true(json_object_get(spec, "saturate"));
         if (l->goods < 1)
             l->goods = 1;
         if (l->deadline_ns < 0 || l->deadline_ns > INT64_C(1) << 60)

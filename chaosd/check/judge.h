@@ -34,6 +34,7 @@ struct lane_figures {
     int64_t planned, good, bad, unsent, stalled_unsent, stale_retry;
     int64_t own_unsent;                 /* of stalled_unsent: no file, port or memory for them */
     bool insecure;                      /* any TLS certificate was accepted */
+    bool saturate;                      /* a closed loop */
     double by_requests;                 /* NaN: no samples */
     double by_time, time_low, time_high; /* NaN: not known */
     double p50_ms, p90_ms, p99_ms, p999_ms, max_ms; /* over all planned; INFINITY when a bad one falls there; NaN: none */

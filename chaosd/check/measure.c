@@ -23,7 +23,7 @@ static int add_row(struct work *w, size_t load, int lane, const char *target, si
         return out_of_memory(err);
     *ret = j->lane_count++;
     j->lanes[*ret] = (struct lane_figures){.load = w->loads[load].name, .load_index = (int)load, .lane = lane, .target = target,
-                                            .insecure = w->loads[load].insecure};
+                                            .insecure = w->loads[load].insecure, .saturate = w->loads[load].saturate};
     w->rows[*ret] = (struct row){.from = INT64_MAX, .to = INT64_MIN, .last_good = UNKNOWN_NS, .blind_since = UNKNOWN_NS};
     windows_init(&w->rows[*ret].windows, w->loads[load].goods, w->loads[load].over_ns);
     return 0;

@@ -12,6 +12,9 @@ size_t notes_of(const struct lane_figures *f, char ret[NOTES_MOST][NOTE_SIZE]) {
         return 0;
     if (f->insecure)
         snprintf(ret[n++], NOTE_SIZE, "NOT VERIFIED: %.100s accepted any TLS certificate (insecure: true); whoever answered counted as the target.", f->load);
+    if (f->saturate)
+        snprintf(ret[n++], NOTE_SIZE, "CLOSED LOOP: %.100s asked again when it was answered (saturate: true). Latency counts from the send, and whoever answers slowly is asked "
+                                      "less: not to be compared with a planned load.", f->load);
     if (f->own_unsent)
         snprintf(ret[n++], NOTE_SIZE, "%s request%s of %.100s could not be sent: chaosd had no file, port or memory left. The target is not blamed for them.",
                  words_count(f->own_unsent, count), f->own_unsent == 1 ? "" : "s", f->load);

@@ -130,8 +130,10 @@ static json_t *figures_json(const struct judgement *j, const struct lane_figures
     put(&p, "unsent", json_integer(f->unsent));
     put(&p, "unsent_stalled", json_integer(f->stalled_unsent));
     put(&p, "unsent_own", json_integer(f->own_unsent));
-    if (f->lane < 0 && !f->target)
+    if (f->lane < 0 && !f->target) {
         put(&p, "insecure", json_boolean(f->insecure));
+        put(&p, "saturate", json_boolean(f->saturate));
+    }
     put(&p, "stale_retry", json_integer(f->stale_retry));
     put(&p, "availability", availability_json(f));
     put(&p, "latency_ms", latency_json(f));
