@@ -177,7 +177,7 @@ static const struct field load_fields[] = {
     {.name = "deadline", .type = F_DURATION, .offset = L(deadline_ns), .def = "1s", .min = NS_PER_MS, .max = 3600 * NS_PER_S,
      .doc = "From the planned time to the end of the last step; slower is bad."},
     {.name = "concurrency", .type = F_INT, .offset = L(concurrency), .def = "1000", .min = 1, .max = 100000,
-     .doc = "Requests under way at once; one planned beyond it is recorded as unsent, which counts as bad."},
+     .doc = "Requests under way at once; one planned beyond it is recorded as unsent, which counts as bad. To saturate, as many are always under way."},
     {.name = "late", .type = F_DURATION, .offset = L(late_ns), .def = "100ms", .min = NS_PER_MS, .max = 3600 * NS_PER_S,
      .doc = "A request that chaosd itself is later with than this is recorded as unsent instead of sent in a burst."},
     {.name = "insecure", .type = F_BOOL, .offset = L(insecure), .doc = "Accept any TLS certificate; every report says so."},
