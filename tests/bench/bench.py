@@ -180,6 +180,7 @@ class Run:
             raise Missing(f"chaosd ended with {proc.returncode}: {log.read_text()[-500:]}")
         self.summary = json.loads((self.out / "summary.json").read_text())
         self.load = self.summary["loads"][0]
+        self.recorded = self.load["planned"] + self.load["unsent_stalled"]
 
     def ended(self):
         try:
@@ -214,7 +215,7 @@ class Run:
 
 
 def run_chaosd(b, n, seconds):
-    r = Run(b.scratch, LOAD.format(how=f"saturate: true, concurrency: {n}", url=b.nginx.url, duration=seconds, deadline="1s"))
+    r = Run(b.scratch, LOAD.format(how=f"saturate: true, concurrency: {n}", url=b.nginx.url, duration=seconds, deadline="10s"))
     if r.load["bad"] or r.load["unsent"]:
         b.note(f"chaosd at {n} connections: {r.load['bad']} bad and {r.load['unsent']} unsent requests of {r.load['planned']}")
     rate = r.load["good"] / r.seconds()
@@ -323,8 +324,8 @@ def soak(b, o):
             r = Run(b.scratch, SOAK.format(rate=o.soak_rate, faults=faults, duration=seconds) if faults else
                     LOAD.format(how=f"rate: {o.soak_rate}/s", url=b.nginx.url, duration=seconds, deadline="100ms"))
             acts = r.summary.get("faults_total", len(r.summary["faults"]))
-            one[str(seconds)] = {"peak_kb": r.peak_kb, "with_judging_kb": r.whole_peak_kb, "samples": r.load["planned"], "acts": acts}
-            rows.append([name, f"{seconds} s", f"{r.load['planned']:,}", f"{acts:,}", f"{r.peak_kb / 1024:.2f}", f"{r.whole_peak_kb / 1024:.2f}"])
+            one[str(seconds)] = {"peak_kb": r.peak_kb, "with_judging_kb": r.whole_peak_kb, "samples": r.recorded, "acts": acts}
+            rows.append([name, f"{seconds} s", f"{r.recorded:,}", f"{acts:,}", f"{r.peak_kb / 1024:.2f}", f"{r.whole_peak_kb / 1024:.2f}"])
             r.drop()
         short, long = (one[str(s)]["peak_kb"] for s in (o.soak, o.soak * o.times))
         one["ratio"] = long / short
