@@ -313,6 +313,16 @@ def memory(b, o):
     return {"10_connections_kb": few_peak, f"{many}_connections_kb": many_peak, "connection_kb": kb}
 
 
+def most_under_way(r):
+    """Requests under way at once at the most: each takes memory, and how many there are is the targets' and the machine's doing."""
+    edges = sorted(e for s in r.samples() if s[5] not in UNSENT for e in ((s[1], 1), (s[2], -1)))
+    now = most = 0
+    for _, step in edges:
+        now += step
+        most = max(most, now)
+    return most
+
+
 def soak(b, o):
     result, rows = {}, []
     for name, faults in (("fault-free", ""), ("kills and pauses", FAULTS)):
@@ -324,14 +334,15 @@ def soak(b, o):
             r = Run(b.scratch, SOAK.format(rate=o.soak_rate, faults=faults, duration=seconds) if faults else
                     LOAD.format(how=f"rate: {o.soak_rate}/s", url=b.nginx.url, duration=seconds, deadline="100ms"))
             acts = r.summary.get("faults_total", len(r.summary["faults"]))
-            one[str(seconds)] = {"peak_kb": r.peak_kb, "with_judging_kb": r.whole_peak_kb, "samples": r.recorded, "acts": acts}
-            rows.append([name, f"{seconds} s", f"{r.recorded:,}", f"{acts:,}", f"{r.peak_kb / 1024:.2f}", f"{r.whole_peak_kb / 1024:.2f}"])
+            most = most_under_way(r)
+            one[str(seconds)] = {"most_under_way": most, "peak_kb": r.peak_kb, "with_judging_kb": r.whole_peak_kb, "samples": r.recorded, "acts": acts}
+            rows.append([name, f"{seconds} s", f"{r.recorded:,}", f"{acts:,}", most, f"{r.peak_kb / 1024:.2f}", f"{r.whole_peak_kb / 1024:.2f}"])
             r.drop()
         short, long = (one[str(s)]["peak_kb"] for s in (o.soak, o.soak * o.times))
         one["ratio"] = long / short
-        rows.append([name, "ratio", "", "", f"{long / short:.3f}", ""])
+        rows.append([name, "ratio", "", "", "", f"{long / short:.3f}", ""])
         result[name] = one
-    b.table(f"A run {o.times} times as long, {o.soak_rate:,} requests/s (peak resident, MB)", ["", "", "samples", "acts", "the run", "with judging"], rows)
+    b.table(f"A run {o.times} times as long, {o.soak_rate:,} requests/s (peak resident, MB)", ["", "", "samples", "acts", "most under way", "the run", "with judging"], rows)
     return result
 
 
