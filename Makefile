@@ -3,6 +3,7 @@
 # make demo       the etcd leader drill, end to end (installs what is missing)
 # make check      every test, ends in "N passed, N failed, N skipped" (installs what is missing)
 # make check-asan the same under AddressSanitizer and UBSan      make valgrind  a short drill under valgrind
+# make bench      chaosd beside wrk, h2load, hey and bare libcurl: ratios, lateness, memory, judging (about 8 minutes)
 # make deps       missing Debian packages only                    make install   DESTDIR= PREFIX=/usr/local
 # SAN=1, CC=clang, B=dir, V=1 change how and where it is built.
 
@@ -38,12 +39,13 @@ LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o)
 UNIT := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/unit/test_*.c)))
 NET := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/net/test_*.c)))
 TRUTHD := $(B)/tests/truth/truthd
+BENCH := $(B)/tests/bench/ceiling $(B)/tests/bench/history
 FUZZ := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZING ?=
 # With FUZZING libFuzzer drives the targets, else a main that replays their corpora.
 FUZZ_MAIN := $(if $(FUZZING),,$(B)/obj/tests/fuzz/replay.o)
 
-.PHONY: seeds screenshots all deps deps-build deps-demo deps-check deps-fuzz words fuzz fuzz-programs demo check check-asan valgrind test-programs install clean
+.PHONY: seeds screenshots bench bench-programs all deps deps-build deps-demo deps-check deps-fuzz deps-bench words fuzz fuzz-programs demo check check-asan valgrind test-programs install clean
 all: $(B)/chaosd
 
 # The flags are part of what is built: a change of compiler or flags rebuilds.
@@ -75,11 +77,20 @@ $(TRUTHD): $(B)/obj/tests/truth/truthd.o
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) $< -o $@
 
+$(B)/tests/bench/ceiling: $(B)/obj/tests/bench/ceiling.o
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) $< -o $@ $(pkg_libs)
+
+$(B)/tests/bench/history: $(B)/obj/tests/bench/history.o $(B)/libchaosd.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) $< $(B)/libchaosd.a -o $@ $(pkg_libs)
+
 $(FUZZ): $(B)/%: $(B)/obj/%.o $(FUZZ_MAIN) $(B)/libchaosd.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) $(if $(FUZZING),-fsanitize=fuzzer) $< $(FUZZ_MAIN) $(B)/libchaosd.a -o $@ $(pkg_libs)
 
-test-programs: $(B)/chaosd $(UNIT) $(NET) $(FUZZ) $(TRUTHD)
+test-programs: $(B)/chaosd $(UNIT) $(NET) $(FUZZ) $(TRUTHD) $(BENCH)
+bench-programs: $(B)/chaosd $(BENCH)
 fuzz-programs: $(FUZZ)
 
 # A minute of libFuzzer for each target; `make check` replays the corpora.
@@ -96,7 +107,7 @@ words: all
 	$(B)/chaosd __words bash >deploy/completion/chaosd.bash
 
 deps: deps-check
-deps-build deps-demo deps-check deps-fuzz: deps-%:
+deps-build deps-demo deps-check deps-fuzz deps-bench: deps-%:
 	@bash tests/lab/deps.sh $*
 
 # A second make: pkg-config may have come with the packages.
@@ -115,6 +126,11 @@ check-asan: deps-check
 valgrind: deps-check
 	@$(MAKE) --no-print-directory -j$$(nproc) test-programs
 	@B=$(B) bash tests/run.sh valgrind
+
+# Beside its peers, as ratios. BENCH_OPTIONS="--only lateness --late-seconds 60"; docs/BENCH.md says what is compared.
+bench: deps-bench
+	@$(MAKE) --no-print-directory -j$$(nproc) bench-programs
+	@B=$(B) python3 tests/bench/bench.py --json $(B)/bench.json $(BENCH_OPTIONS)
 
 # Every scenario with five seeds (SEEDS="1 2 3"): half an hour.
 seeds: deps-check

@@ -64,6 +64,18 @@ static struct act *act_new(struct run *r, const struct plan_act *p) {
     return a;
 }
 
+static void act_free(struct act *a) {
+    probe_cancel(a->op);
+    timer_free(a->timer);
+    /* What could not be reverted keeps its reaper; the pipe's end tells it to act at the deadline. */
+    if (a->reaper && a->journal_id < 0)
+        reaper_dismiss(a->reaper);
+    json_decref(a->data);
+    free(a->uid);
+    free(a->target);
+    free(a);
+}
+
 static void act_finish(struct act *a) {
     probe_cancel(a->op);
     a->op = NULL;
@@ -361,8 +373,35 @@ static void carry_out(struct run *r, const struct plan_act *p, int64_t give_up, 
         strike(r, p, list[i].tag, names, selector_role_negated(t->selector) ? NULL : role, give_up);
 }
 
+static bool looked_for_again(const struct run *r, const struct plan_act *p) {
+    for (const struct act *a = r->acts; a; a = a->next)
+        if (a->planned == p && a->state == ACT_CONFIRMING)
+            return true;
+    return false;
+}
+
+/* Nobody asks for it any more: it is undone or nothing was held, its proof came or comes no more, and no look for another victim must
+ * pass over this one. What could not be undone stays. */
+static bool is_history(const struct run *r, const struct act *a) {
+    bool proof_open = a->injected_ns && !a->observed && !a->kind->holds && loop_now() - a->injected_ns < SEEN_WITHIN_NS;
+    return a->state == ACT_OVER && !proof_open && !a->reaper && a->journal_id < 0 && !looked_for_again(r, a->planned);
+}
+
+/* A run of weeks has as many acts as fit; it keeps those that are not over. Not from within an act's own callback. */
+static void sweep(struct run *r) {
+    for (struct act **at = &r->acts, *a; (a = *at);) {
+        if (is_history(r, a)) {
+            *at = a->next;
+            act_free(a);
+        } else {
+            at = &a->next;
+        }
+    }
+}
+
 void acts_due(struct run *r) {
     const struct plan *plan = r->o->plan;
+    sweep(r);
     while (r->phase == PHASE_RUNNING && r->next_act < plan->count && r->schedule_mono + plan->acts[r->next_act].at_ns <= loop_now())
         carry_out(r, &plan->acts[r->next_act++], loop_now() + ROLE_FOR_NS, SIZE_MAX);
     if (r->phase == PHASE_RUNNING && r->next_act < plan->count)
@@ -410,14 +449,6 @@ void acts_free(struct run *r) {
     while (r->acts) {
         struct act *a = r->acts;
         r->acts = a->next;
-        probe_cancel(a->op);
-        timer_free(a->timer);
-        /* What could not be reverted keeps its reaper; the pipe's end tells it to act at the deadline. */
-        if (a->reaper && a->journal_id < 0)
-            reaper_dismiss(a->reaper);
-        json_decref(a->data);
-        free(a->uid);
-        free(a->target);
-        free(a);
+        act_free(a);
     }
 }

@@ -220,7 +220,7 @@ int acts_collect(struct work *w, struct error *err) {
         if (f->acted && (w->first_act == UNKNOWN_NS || f->at < w->first_act))
             w->first_act = f->at;
     }
-    if (find_next(w, err) < 0)
+    if (find_next(w, err) < 0 || reach_make(w, err) < 0)
         return -ENOMEM;
     for (size_t i = 0; i < w->j->act_count; i++)
         find_role_after(w, i);

@@ -3,9 +3,6 @@
 #include "check/internal.h"
 #include "check/order.h"
 
-/* A fault answers for what happens up to this long after its injection or its end. */
-#define ATTRIBUTION_NS INT64_C(30000000000)
-
 static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
 bool seen_well(const struct load_work *l, int64_t from, int64_t to) {
@@ -34,11 +31,12 @@ static bool beats(const struct claim *a, const struct claim *b) {
 }
 
 /* By the latest injection or revert up to the first sign of trouble. */
-static int act_of_window(const struct judgement *j, int64_t first_end) {
+static int act_of_window(const struct work *w, int64_t first_end) {
     int best = -1;
     struct claim top = {0};
-    for (size_t i = 0; i < j->act_count; i++) {
-        const struct act_figures *f = &j->acts[i];
+    struct span near = reach_of(w, first_end, first_end);
+    for (size_t i = near.from; i < near.to; i++) {
+        const struct act_figures *f = &w->j->acts[i];
         if (!f->acted || f->at > first_end)
             continue;
         struct claim c = {.over = f->holds && f->reverted_at != UNKNOWN_NS && f->reverted_at <= first_end};
@@ -66,9 +64,10 @@ static bool shares(const struct load_work *l, const struct window *win, const st
 }
 
 void attribute(const struct work *w, const struct load_work *l, const struct window *win, struct downtime *d) {
-    d->act = act_of_window(w->j, win->first_end);
-    d->begun_in = act_of_window(w->j, win->first_start);
-    for (size_t i = 0; i < w->j->act_count && !d->shared_more; i++) {
+    d->act = act_of_window(w, win->first_end);
+    d->begun_in = act_of_window(w, win->first_start);
+    struct span near = reach_of(w, win->first_start, win->end != WINDOW_UNKNOWN ? win->end : INT64_MAX);
+    for (size_t i = near.from; i < near.to && !d->shared_more; i++) {
         if ((int)i == d->act || !shares(l, win, &w->j->acts[i]))
             continue;
         if (d->shared_count < SHARED_MOST)

@@ -5,6 +5,7 @@
 #include "check/expect.h"
 #include "check/judge.h"
 #include "check/latency.h"
+#include "check/reach.h"
 #include "check/track.h"
 
 struct interval { int64_t from, to; };
@@ -51,6 +52,7 @@ struct work {
     size_t load_count, control_count;
     struct row *rows; /* as many as j->lanes; the first load_count are the loads as a whole */
     struct act_work *acts;
+    struct reach *reach;
     struct interval *stalls; /* sorted, disjoint */
     size_t stall_count;
     size_t lane_cap, act_cap, stall_cap;
@@ -77,7 +79,7 @@ int acts_redundancy(struct work *w, struct error *err);
 int acts_marks(struct work *w, struct error *err);
 bool act_same(const struct judgement *j, size_t a, size_t b); /* victims of one planned act */
 /* recovery.c */
-void recovery_measure(struct work *w);
+int recovery_measure(struct work *w, struct error *err);
 /* thresholds.c: appends to the checks. */
 int thresholds_check(struct work *w, struct error *err);
 /* external.c: programs of exec loads, from events and header; then a check for each, and for each SLA of theirs. */

@@ -173,8 +173,9 @@ static int work_through(struct work *w, struct error *err) {
         rc = steps[i](w, err);
     if (rc < 0)
         return rc;
-    recovery_measure(w);
-    rc = verdict_basics(w, err);
+    rc = recovery_measure(w, err);
+    if (rc == 0)
+        rc = verdict_basics(w, err);
     if (rc == 0)
         rc = thresholds_check(w, err);
     return rc ? rc : verdict_conclude(w, err);
@@ -190,6 +191,7 @@ static void work_free(struct work *w) {
     }
     free(w->rows);
     free(w->acts);
+    reach_free(w->reach);
     free(w->stalls);
 }
 

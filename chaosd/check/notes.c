@@ -19,6 +19,7 @@ size_t notes_of(const struct lane_figures *f, char ret[NOTES_MOST][NOTE_SIZE]) {
         snprintf(ret[n++], NOTE_SIZE, "%s request%s of %.100s met a reused connection that was dead: sent again where the method may be repeated, else bad (reset).",
                  words_count(f->stale_retry, count), f->stale_retry == 1 ? "" : "s", f->load);
     if (f->closed && !f->silent)
-        snprintf(ret[n++], NOTE_SIZE, "%.100s is a closed loop: latency counts from the send, and who waits for an answer asks nothing meanwhile.", f->load);
+        snprintf(ret[n++], NOTE_SIZE, "CLOSED LOOP: %.100s asks again when it was answered. Latency counts from the send, and whoever answers slowly is asked less: not to be "
+                                      "compared with a planned load.", f->load);
     return n;
 }

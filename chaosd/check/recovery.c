@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/cleanup.h"
 #include "check/internal.h"
 #include "check/order.h"
 
@@ -99,10 +100,31 @@ static struct sight look(const struct load_work *l, int64_t at, int64_t next) {
     return s;
 }
 
-static size_t add_windows(struct work *w, size_t act, size_t load) {
+static void widen(struct span *near, struct span acts, size_t window) {
+    for (size_t i = acts.from; i < acts.to; i++) {
+        near[i].from = near[i].to && near[i].from < window ? near[i].from : window;
+        near[i].to = window + 1;
+    }
+}
+
+/* For each act the windows of a load that may concern it. */
+static void find_near(const struct work *w, size_t load, struct span *near) {
+    const struct windows *list = &w->rows[load].down.windows;
+    for (size_t k = 0; k < list->count; k++) {
+        const struct window *win = &list->list[k];
+        const struct downtime *d = &w->j->lanes[load].downtime[k];
+        widen(near, reach_within(w, win->first_end, win->end != UNKNOWN_NS ? win->end : INT64_MAX), k);
+        if (d->act >= 0)
+            widen(near, reach_same(w, (size_t)d->act), k);
+        if (d->begun_in >= 0)
+            widen(near, reach_same(w, (size_t)d->begun_in), k);
+    }
+}
+
+static size_t add_windows(struct work *w, size_t act, size_t load, struct span near) {
     const struct windows *list = &w->rows[load].down.windows;
     size_t n = 0;
-    for (size_t k = 0; k < list->count; k++)
+    for (size_t k = near.from; k < near.to; k++)
         if (concerns(w->j, act, &w->loads[load], &list->list[k], &w->j->lanes[load].downtime[k])) {
             add_window(&w->j->acts[act], &w->loads[load], &list->list[k]);
             n++;
@@ -110,14 +132,14 @@ static size_t add_windows(struct work *w, size_t act, size_t load) {
     return n;
 }
 
-static void recover(struct work *w, size_t act) {
+static void recover(struct work *w, size_t act, const struct span *near) {
     struct act_figures *f = &w->j->acts[act];
     struct act_work *a = &w->acts[act];
     struct sight any = {0};
     const char *silent = NULL, *gone = NULL;
     for (size_t i = 0; i < w->load_count; i++) {
         const struct load_work *l = &w->loads[i];
-        if (l->not_judged || l->control || add_windows(w, act, i))
+        if (l->not_judged || l->control || add_windows(w, act, i, near[i * w->j->act_count + act]))
             continue;
         struct sight s = look(l, f->at, a->next);
         any.through |= s.through;
@@ -142,8 +164,14 @@ static void recover(struct work *w, size_t act) {
     }
 }
 
-void recovery_measure(struct work *w) {
+int recovery_measure(struct work *w, struct error *err) {
+    cleanup_free struct span *near = calloc(w->load_count * w->j->act_count + 1, sizeof *near);
+    if (!near)
+        return out_of_memory(err);
+    for (size_t i = 0; i < w->load_count; i++)
+        find_near(w, i, near + i * w->j->act_count);
     for (size_t i = 0; i < w->j->act_count; i++)
         if (w->j->acts[i].acted)
-            recover(w, i);
+            recover(w, i, near);
+    return 0;
 }

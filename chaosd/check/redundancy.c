@@ -12,6 +12,7 @@ struct group { /* a workload */
     int64_t replicas, known, ready;
     struct edge *edges; /* when it became full, or ceased to be */
     size_t count, cap;
+    bool jumps; /* times do not only grow */
 };
 
 struct pod_state { size_t group; bool ready, frozen; };
@@ -90,6 +91,7 @@ static int replay_event(const struct work *w, struct replay *r, const struct eve
     bool full = g->ready >= (g->replicas ? g->replicas : g->known);
     if (g->count && g->edges[g->count - 1].full == full)
         return 0;
+    g->jumps |= g->count && e->t < g->edges[g->count - 1].t;
     if (grow(&g->edges, g->count, &g->cap, sizeof *g->edges) < 0)
         return -1;
     g->edges[g->count++] = (struct edge){.t = e->t, .full = full};
@@ -103,6 +105,19 @@ static int64_t losses_until(const struct work *w, size_t act) {
     return ends != UNKNOWN_NS && ends > w->j->acts[act].at && ends < next ? ends : next;
 }
 
+/* The last edge at t or before, or the first of all. */
+static size_t edge_before(const struct group *g, int64_t t) {
+    size_t lo = 0, hi = g->jumps ? 0 : g->count;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (g->edges[mid].t <= t)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo ? lo - 1 : 0;
+}
+
 static void act_redundancy(const struct work *w, const struct replay *r, size_t act) {
     struct act_figures *f = &w->j->acts[act];
     size_t pod = (size_t)json_int_or(r->pod_of, f->target, (int64_t)r->pod_count);
@@ -111,7 +126,7 @@ static void act_redundancy(const struct work *w, const struct replay *r, size_t 
     const struct group *g = &r->groups[r->pods[pod].group];
     int64_t next = losses_until(w, act);
     bool lost = false;
-    for (size_t i = 0; i < g->count; i++) {
+    for (size_t i = edge_before(g, f->at); i < g->count; i++) {
         const struct edge *e = &g->edges[i];
         if (e->t <= f->at) { /* the state that the act found, or made at once */
             lost = !e->full;

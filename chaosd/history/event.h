@@ -8,8 +8,8 @@
  * Header: {"schema":1,"run":"20261121T225201Z-etcd-leader-kill","scenario":"etcd-leader-kill","seed":7,"wall_ns":...,"mono_ns":...,"version":"0.1.0",
  *   "host":{"kernel","machine"},"digest":"sha256 or fnv of the resolved scenario","duration_ns":..., "settle_ns":...,
  *   "loads":[{"name","kind","rate_micro","lanes":["reused"],"deadline_ns","goods":5,"over_ns":1000000000,
- *     "slow_ns":n (absent: told by the baseline),"control":bool (absent: false)}], an exec load without rate_micro, but
- *     with "samples":"none|jsonl|h2load|k6|rally","closed":true,"pass_status","fail_status", and deadline_ns only where it has one
+ *     "slow_ns":n (absent: told by the baseline),"control":bool (absent: false)}]; with "closed":true, a closed loop, rate_micro is null. An exec
+ *     load has no rate_micro, but "samples":"none|jsonl|h2load|k6|rally","closed":true,"pass_status","fail_status", and deadline_ns only where it has one
  *   "faults":[{"name","kind","holds":bool}], "workloads":[{"name","replicas"}], "expect":["availability(writes) >= 95%"],
  *   "plan":[{"fault":0,"occurrence":1,"at_ns","for_ns","draw":"hex"}]}
  *

@@ -13,15 +13,17 @@
 #include <sys/stat.h>
 #include <time.h>
 
-/* undo.jsonl holds {"id":1,"undo":{...}} before the act and {"id":1,"done":true} once it is undone. */
+/* undo.jsonl holds {"id":1,"undo":{...}} before the act and {"id":1,"done":true} once it is undone; undo.new is it while it is
+ * written anew. */
 #define FILE_NAME "undo.jsonl"
+#define NEW_NAME "undo.new"
 #define LOCK_NAME "lock"
 #define MAX_BYTES (64 << 20)
+#define COMPACT_BYTES (1 << 20)
 
-struct entry {
+struct entry { /* not done yet */
     int64_t id;
     json_t *undo;
-    bool done;
 };
 
 struct journal {
@@ -31,6 +33,7 @@ struct journal {
     struct entry *entries;
     size_t count, cap;
     int64_t last_id;
+    size_t appended; /* bytes since the file was last written anew */
 };
 
 const char *journal_state_dir(void) {
@@ -158,6 +161,12 @@ static int remember(struct journal *j, int64_t id, const json_t *undo, struct er
     return 0;
 }
 
+static void forget(struct journal *j, struct entry *e) {
+    json_decref(e->undo);
+    memmove(e, e + 1, (size_t)(j->entries + j->count - e - 1) * sizeof *e);
+    j->count--;
+}
+
 static int read_line(struct journal *j, const char *line, size_t len, struct error *err) {
     cleanup_json json_t *o = json_loadb(line, len, 0, NULL);
     const json_t *id = json_object_get(o, "id"), *undo = json_object_get(o, "undo");
@@ -167,7 +176,7 @@ static int read_line(struct journal *j, const char *line, size_t len, struct err
     if (json_is_object(undo) && !known)
         return remember(j, json_integer_value(id), undo, err);
     if (known && json_is_true(json_object_get(o, "done")))
-        known->done = true;
+        forget(j, known);
     return 0;
 }
 
@@ -244,6 +253,7 @@ static int append(struct journal *j, const json_t *line, struct error *err) {
             break;
         done += (size_t)n;
     }
+    j->appended += done;
     if (done == len && fdatasync(j->fd) == 0)
         return 0;
     int rc = error_errno(err, "undo journal: %s/" FILE_NAME, j->dir);
@@ -272,27 +282,51 @@ int journal_add(struct journal *j, const json_t *undo, int64_t *ret_id, struct e
     return 0;
 }
 
+static int write_pending(const struct journal *j, int fd) {
+    for (size_t i = 0; i < j->count; i++) {
+        cleanup_json json_t *line = json_pack("{s:I, s:O}", "id", (json_int_t)j->entries[i].id, "undo", j->entries[i].undo);
+        if (!line || json_dumpfd(line, fd, JSON_COMPACT) < 0 || write(fd, "\n", 1) != 1)
+            return -1;
+    }
+    return fdatasync(fd);
+}
+
+/* A run of weeks must not leave a file that cannot be read any more: once in a while it is written anew, with what is not done yet.
+ * The old file stands until the new one is on the disk; where that fails, it goes on as it is. */
+static void compact(struct journal *j) {
+    j->appended = 0;
+    cleanup_free char *path = file_in(j, FILE_NAME), *fresh = file_in(j, NEW_NAME);
+    if (!path || !fresh || !j->locked)
+        return;
+    int fd = open(fresh, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return;
+    if (write_pending(j, fd) < 0 || rename(fresh, path) < 0) {
+        close(fd);
+        unlink(fresh);
+        return;
+    }
+    closep(&j->fd);
+    j->fd = fd;
+    sync_folder(j->dir, NULL);
+}
+
 int journal_done(struct journal *j, int64_t id, struct error *err) {
     struct entry *e = find(j, id);
     if (!e)
-        return error_set(err, -ENOENT, "undo journal: no record %lld", (long long)id);
-    if (e->done)
-        return 0;
+        return id > 0 && id <= j->last_id ? 0 : error_set(err, -ENOENT, "undo journal: no record %lld", (long long)id);
     cleanup_json json_t *line = json_pack("{s:I, s:b}", "id", (json_int_t)id, "done", 1);
     if (!line)
         return error_set(err, -ENOMEM, "undo journal: out of memory");
     int rc = append(j, line, err);
     if (rc == 0)
-        e->done = true;
+        forget(j, e);
+    if (j->appended > COMPACT_BYTES)
+        compact(j);
     return rc;
 }
 
-bool journal_clean(const struct journal *j) {
-    for (size_t i = 0; i < j->count; i++)
-        if (!j->entries[i].done)
-            return false;
-    return true;
-}
+bool journal_clean(const struct journal *j) { return j->count == 0; }
 
 static int remove_file(const struct journal *j, const char *name, struct error *err) {
     cleanup_free char *path = file_in(j, name);
@@ -308,9 +342,9 @@ int journal_close(struct journal *j, struct error *err) {
         return 0;
     int rc = 0;
     if (journal_clean(j)) {
-        rc = remove_file(j, FILE_NAME, err);
-        if (rc == 0)
-            rc = remove_file(j, LOCK_NAME, err);
+        static const char *const files[] = {FILE_NAME, NEW_NAME, LOCK_NAME};
+        for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(files); i++)
+            rc = remove_file(j, files[i], err);
         /* A file that is not ours keeps the folder: it is not for us to remove. */
         if (rc == 0 && rmdir(j->dir) < 0 && errno != ENOENT && errno != ENOTEMPTY && errno != EEXIST)
             rc = error_errno(err, "%s", j->dir);
@@ -321,14 +355,12 @@ int journal_close(struct journal *j, struct error *err) {
 
 size_t journal_pending(const struct journal *j, int64_t *ids, const json_t **undos, size_t max) {
     size_t n = 0;
-    for (size_t i = j->count; i-- > 0 && n < max;)
-        if (!j->entries[i].done) {
-            if (ids)
-                ids[n] = j->entries[i].id;
-            if (undos)
-                undos[n] = j->entries[i].undo;
-            n++;
-        }
+    for (size_t i = j->count; i-- > 0 && n < max; n++) {
+        if (ids)
+            ids[n] = j->entries[i].id;
+        if (undos)
+            undos[n] = j->entries[i].undo;
+    }
     return n;
 }
 

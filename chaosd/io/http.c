@@ -36,6 +36,7 @@ static void op_free(struct http_op *op) {
     if (!op)
         return;
     curl_easy_cleanup(op->easy);
+    curl_url_cleanup(op->parsed);
     curl_slist_free_all(op->headers);
     buf_free(&op->url);
     buf_free(&op->ca_file);
@@ -187,8 +188,8 @@ static int add_header(struct curl_slist **list, const char *line, struct error *
 static void free_slist(struct curl_slist **l) { curl_slist_free_all(*l); }
 
 static int build_headers(struct http_op *op, const char *const *headers, bool with_body, struct error *err) {
-    cleanup(free_slist) struct curl_slist *list = curl_slist_append(NULL, "Expect:"); /* no waiting for 100-continue */
-    if (!list)
+    cleanup(free_slist) struct curl_slist *list = NULL;
+    if (with_body && !(list = curl_slist_append(NULL, "Expect:"))) /* no waiting for 100-continue */
         return error_set(err, -ENOMEM, "out of memory");
     bool typed = false;
     for (; headers && *headers; headers++) {
@@ -203,6 +204,7 @@ static int build_headers(struct http_op *op, const char *const *headers, bool wi
         return error_set(err, -ENOMEM, "out of memory");
     curl_slist_free_all(op->headers);
     op->headers = take_ptr(list);
+    op->headers_set = true;
     return 0;
 }
 
@@ -221,7 +223,7 @@ static int set_headers(struct http_op *op, const char *const *headers, bool with
     for (const char *const *h = headers; h && *h; h++)
         if (!header_ok(*h))
             return error_set(err, -EINVAL, "not a header, expected \"Name: value\" on one line: \"%.100s\"", *h);
-    if (op->headers && op->with_body == with_body && same_headers(op, headers))
+    if (op->headers_set && op->with_body == with_body && same_headers(op, headers))
         return 0;
     int rc = build_headers(op, headers, with_body, err);
     if (rc < 0)
@@ -273,6 +275,25 @@ static CURLcode set_method(struct http_op *op, const struct http_request *r) {
     return c;
 }
 
+/* Parsed once for as long as it stays the same. What does not parse is left to libcurl, which says why when the request runs. Into a
+ * new handle each time: an old one would take it as a link to follow. */
+static CURLcode set_url(struct http_op *op, const char *url) {
+    if (op->url.data && strcmp(op->url.data, url) == 0)
+        return CURLE_OK;
+    buf_clear(&op->url);
+    buf_str(&op->url, url);
+    CURLU *parsed = curl_url();
+    if (!parsed || !buf_ok(&op->url)) {
+        curl_url_cleanup(parsed);
+        return CURLE_OUT_OF_MEMORY;
+    }
+    bool known = curl_url_set(parsed, CURLUPART_URL, url, CURLU_PATH_AS_IS | CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK;
+    CURLcode c = curl_easy_setopt(op->easy, CURLOPT_CURLU, known ? parsed : NULL);
+    curl_url_cleanup(op->parsed);
+    op->parsed = parsed;
+    return c ? c : curl_easy_setopt(op->easy, CURLOPT_URL, url);
+}
+
 static CURLcode set_changed(struct http_op *op, const struct http_request *r) {
     CURL *e = op->easy;
     CURLcode c = set_method(op, r);
@@ -293,13 +314,8 @@ static CURLcode set_changed(struct http_op *op, const struct http_request *r) {
         SET(CURLOPT_CAINFO, *ca ? ca : op->system_ca);
         SET(CURLOPT_CAPATH, *ca ? NULL : op->system_ca_path);
     }
-    if (!op->url.data || strcmp(op->url.data, r->url) != 0) {
-        buf_clear(&op->url);
-        buf_str(&op->url, r->url);
-        SET(CURLOPT_URL, r->url);
-    }
 #undef SET
-    return buf_ok(&op->url) && buf_ok(&op->ca_file) ? c : CURLE_OUT_OF_MEMORY;
+    return c ? c : !buf_ok(&op->ca_file) ? CURLE_OUT_OF_MEMORY : set_url(op, r->url);
 }
 
 static int op_fill(struct http_op *op, const struct http_request *r, struct error *err) {

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+enum { REAP_MOST = 64 };
+
 /* A socket that libcurl uses. The watch of a connection of ours stays while the connection rests in the cache, so that the
  * next request on it costs no epoll_ctl. */
 struct sock {
@@ -26,22 +28,27 @@ static void leave(struct http *h) {
         http_destroy(h);
 }
 
+/* Requests that are made in here may be answered at once, and bring about others: after some the loop must turn. */
 static void reap(struct http_net *n) {
-    CURLMsg *m;
-    int left;
-    n->reap = false;
-    while (!n->http->dying && (m = curl_multi_info_read(n->multi, &left))) {
-        if (m->msg != CURLMSG_DONE)
+    bool more = true;
+    for (int told = 0; told < REAP_MOST && more && !n->http->dying; told++) {
+        int left;
+        CURLMsg *m = curl_multi_info_read(n->multi, &left);
+        more = m != NULL;
+        if (!more || m->msg != CURLMSG_DONE)
             continue;
         struct http_op *op = NULL;
         CURLcode code = m->data.result;
         curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&op);
         http_op_ended(op, code, loop_now());
     }
+    n->reap = more;
 }
 
 /* The timer is left alone when it fires early enough: with one deadline a request it would be set again for each. */
 static void sync_timer(struct http_net *n) {
+    if (n->acting || n->http->dying)
+        return; /* once, when all is done */
     int64_t want = n->reap ? 1 : n->want_ns, deadline = http_deadline_next(n);
     if (deadline && (!want || deadline < want))
         want = deadline;
@@ -53,13 +60,15 @@ static void sync_timer(struct http_net *n) {
 
 static void act(struct http_net *n, curl_socket_t fd, int flags) {
     int running = 0;
-    enter(n->http);
+    struct http *h = n->http;
+    enter(h);
+    n->acting++;
     curl_multi_socket_action(n->multi, fd, flags, &running);
     if (n->reap || running < n->under_way)
         reap(n);
-    if (!n->http->dying)
-        sync_timer(n);
-    leave(n->http);
+    n->acting--;
+    sync_timer(n);
+    leave(h);
 }
 
 static void expire(struct http_net *n) {
@@ -75,13 +84,14 @@ static void on_timer(void *arg) {
     struct http *h = n->http;
     n->armed_ns = 0;
     enter(h);
+    n->acting++;
     if (n->reap || (n->want_ns && n->want_ns <= loop_now())) {
         n->want_ns = 0; /* libcurl asks again when something is left */
         act(n, CURL_SOCKET_TIMEOUT, 0);
     }
     expire(n);
-    if (!h->dying)
-        sync_timer(n);
+    n->acting--;
+    sync_timer(n);
     leave(h);
 }
 

@@ -19,6 +19,7 @@ struct http_net {
     struct timer *timer;
     int64_t want_ns, armed_ns; /* what libcurl asked for; what the timer is set to (never later); 0: nothing */
     bool reap;                 /* something ended inside http_start: told from the timer */
+    int acting;                /* turns of libcurl on the stack: the timer is set after the last */
     int under_way;             /* requests that libcurl has and that were not told yet */
     struct sock **socks;       /* by fd */
     size_t sock_count;
@@ -39,6 +40,7 @@ struct http_op {
     struct http_net *net;
     struct http_op *prev, *next;
     CURL *easy;
+    CURLU *parsed; /* of url: libcurl would take it apart again for each request */
     bool telling; /* its done callback is on the stack */
     void (*done)(const struct http_result *r, void *arg);
     void *arg;
@@ -48,7 +50,7 @@ struct http_op {
     struct curl_slist *headers;
     char *system_ca, *system_ca_path;
     char method[16];
-    bool fresh, insecure, with_body;
+    bool fresh, insecure, with_body, headers_set;
     size_t heap_at, max_body, header_bytes;
     int socket_errno; /* why a socket could not be opened */
     bool opened;      /* one was, for another address */

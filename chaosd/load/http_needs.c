@@ -66,7 +66,7 @@ static int64_t connections(const struct http_load *p, const char *path, const st
     char pointer[512];
     snprintf(pointer, sizeof pointer, "%s/concurrency", path);
     double mean = (double)p->rate / 1e6 * (double)p->deadline_ns / 1e9, most = ceil(mean + 6 * sqrt(mean)) + 2;
-    return doc_value(doc, pointer) || most > (double)p->concurrency ? p->concurrency : (int64_t)most;
+    return p->saturate || doc_value(doc, pointer) || most > (double)p->concurrency ? p->concurrency : (int64_t)most;
 }
 
 int http_load_needs(const struct load_spec *spec, const struct doc *doc, const struct candidate *pods, size_t pod_count, struct arena *a,

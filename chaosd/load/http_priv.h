@@ -1,22 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The http load: http_rows.c (what a scenario says), http_needs.c (what it asks of the machine), http.c (arrivals and life),
+/* The http load: http_rows.c (what a scenario says), http_needs.c (what it asks of the machine), http.c (its life),
  * http_request.c (one request). */
 #include "base/buf.h"
-#include "base/rng.h"
 #include "io/http.h"
-#include "load/arrivals.h"
-#include "load/load.h"
+#include "load/open_loop.h"
 
 /* --- what a scenario says --- */
-
-enum http_pick { PICK_ROUND_ROBIN, PICK_RANDOM };
 
 struct http_targets { /* selector and base, or url, or urls */
     struct selector *selector;
     const struct template *base, *url;
     struct templates urls;
-    int pick; /* enum http_pick */
+    int pick; /* enum pick */
     bool ready;
 };
 
@@ -27,7 +23,7 @@ struct http_load {
     struct http_targets *targets;
     struct list steps; /* struct step */
     int64_t deadline_ns, concurrency, late_ns;
-    bool insecure;
+    bool insecure, saturate;
     const char *ca_file; /* NULL: the system's */
 };
 extern const struct shape http_load_shape;
@@ -41,21 +37,11 @@ int http_load_needs(const struct load_spec *spec, const struct doc *doc, const s
 
 /* --- a load that runs --- */
 
-enum http_state { HTTP_NEW, HTTP_SENDING, HTTP_DRAINING, HTTP_ENDED };
-
 struct request;
 struct http_run {
-    struct load load; /* first */
+    struct open_loop open; /* first */
     const struct http_load *p;
-    struct load_context ctx;
     struct http *http;
-    struct timer *timer;
-    struct arrivals arrivals;
-    struct rng rng;
-    uint64_t id_key;
-    int64_t start_ns, end_ns; /* CLOCK_MONOTONIC */
-    enum http_state state;
-    struct load_figures figures;
     /* Values a request keeps: first those of the pod, since a later step may come when the pod is gone, then captures. */
     char **names; /* "pod.ip", "capture.token" */
     size_t name_count, pod_names;
@@ -64,15 +50,6 @@ struct http_run {
     const char **headers;       /* room for the longest list */
 };
 
-struct arrival { /* one planned request */
-    uint64_t index, random, turn;
-    int64_t planned_ns; /* CLOCK_MONOTONIC */
-    uint8_t lane;
-};
-
 /* Sends it, or records at once why not; one sample comes of it, now or later. */
-void http_run_request(struct http_run *l, const struct arrival *a);
-void http_run_record(struct http_run *l, struct sample *s);
-uint64_t http_run_id(const struct http_run *l, uint64_t index); /* unique among the requests of a run */
-void http_run_idle(struct http_run *l); /* told when nothing is under way any more */
+void http_run_request(struct open_loop *l, const struct arrival *a);
 void http_requests_free(struct http_run *l);

@@ -4,10 +4,7 @@
 #include "load/http_priv.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
-
-enum { LATE_NS = 5 * 1000 * 1000 };
 
 struct value {
     struct buf text;
@@ -20,10 +17,9 @@ struct request {
     struct arrival a;
     struct sample s;
     int64_t start_ns; /* of the first step, CLOCK_MONOTONIC; 0: not yet */
-    int64_t time_ms;  /* ${request.time_ms}, the same in every step; 0: not asked yet */
     size_t step;
     struct buf base;
-    char number[32];
+    char number[ARRIVAL_VALUE_SIZE];
     struct value values[]; /* as run->names */
 };
 
@@ -35,32 +31,15 @@ static const uint8_t reason_of[HTTP_ERROR_COUNT] = {
 
 /* --- values --- */
 
-static const char *own_value(struct request *r, const char *name) {
-    if (strcmp(name, "seq") == 0) {
-        snprintf(r->number, sizeof r->number, "%" PRIu64, r->a.index);
-    } else if (strcmp(name, "id") == 0) {
-        snprintf(r->number, sizeof r->number, "%016" PRIx64, http_run_id(r->run, r->a.index));
-    } else if (strcmp(name, "random") == 0) {
-        snprintf(r->number, sizeof r->number, "%" PRIu64, r->a.random);
-    } else if (strcmp(name, "time_ms") == 0) {
-        if (!r->time_ms)
-            r->time_ms = clock_wall_ns() / NS_PER_MS;
-        snprintf(r->number, sizeof r->number, "%" PRId64, r->time_ms);
-    } else {
-        return NULL;
-    }
-    return r->number;
-}
-
 static const char *get_value(void *arg, const char *name) {
     struct request *r = arg;
     const struct http_run *l = r->run;
     if (strncmp(name, "request.", 8) == 0)
-        return own_value(r, name + 8);
+        return open_loop_value(&l->open, &r->a, name + 8, r->number);
     for (size_t i = 0; i < l->name_count; i++)
         if (strcmp(l->names[i], name) == 0)
             return r->values[i].known ? r->values[i].text.data : NULL;
-    return l->ctx.secrets ? l->ctx.secrets->get(l->ctx.secrets->arg, name) : NULL;
+    return l->open.ctx.secrets ? l->open.ctx.secrets->get(l->open.ctx.secrets->arg, name) : NULL;
 }
 
 static void set_value(struct value *v, const char *text) {
@@ -93,7 +72,7 @@ static struct request *request_get(struct http_run *l) {
         l->all = r;
     }
     r->next = NULL;
-    r->start_ns = r->time_ms = 0;
+    r->start_ns = 0;
     r->step = 0;
     for (size_t i = 0; i < l->name_count; i++)
         r->values[i].known = false;
@@ -112,44 +91,18 @@ void http_requests_free(struct http_run *l) {
 
 /* --- the end of a request --- */
 
-static int64_t on_run_clock(const struct http_run *l, int64_t mono_ns) { return recorder_from_monotonic(l->ctx.recorder, mono_ns); }
-
-static struct sample new_sample(const struct http_run *l, const struct arrival *a, uint16_t target) {
-    int64_t planned = on_run_clock(l, a->planned_ns);
-    return (struct sample){.planned_ns = planned, .start_ns = planned, .end_ns = planned, .lane = a->lane, .target = target};
-}
-
-/* Never sent: start = end = planned. */
-static void record_unsent(struct http_run *l, const struct arrival *a, uint16_t target, enum outcome outcome, enum reason reason) {
-    struct sample s = new_sample(l, a, target);
-    s.outcome = (uint8_t)outcome;
-    s.reason = (uint8_t)reason;
-    http_run_record(l, &s);
-}
-
 static void put_back(struct request *r) {
-    struct http_run *l = r->run;
-    r->next = l->idle;
-    l->idle = r;
-    if (--l->figures.in_flight == 0)
-        http_run_idle(l);
+    r->next = r->run->idle;
+    r->run->idle = r;
 }
 
 static void finish(struct request *r, enum reason reason, int64_t end_ns) {
-    struct http_run *l = r->run;
-    r->s.outcome = reason == REASON_NONE ? OUTCOME_GOOD : OUTCOME_BAD;
-    r->s.reason = (uint8_t)reason;
-    r->s.start_ns = on_run_clock(l, r->start_ns ? r->start_ns : end_ns);
-    r->s.end_ns = on_run_clock(l, end_ns);
-    if (r->start_ns - r->a.planned_ns > LATE_NS)
-        r->s.flags |= SAMPLE_LATE;
-    http_run_record(l, &r->s);
+    open_loop_finish(&r->run->open, &r->a, &r->s, reason, r->start_ns, end_ns);
     put_back(r);
 }
 
-/* Our own trouble (no descriptor, no port, no memory) says nothing of the target. */
 static void finish_local(struct request *r) {
-    record_unsent(r->run, &r->a, r->s.target, OUTCOME_UNSENT_STALL, REASON_OTHER);
+    open_loop_give_up(&r->run->open, &r->a, r->s.target);
     put_back(r);
 }
 
@@ -272,7 +225,7 @@ static int start_step(struct request *r, const struct step *step, int64_t timeou
     const struct http_request q = {
         .method = step->method, .url = l->url.data, .headers = l->headers,
         .body = body ? (l->body.data ? l->body.data : "") : NULL, .body_len = l->body.len,
-        .timeout_ns = timeout_ns, .fresh = r->a.lane == LANE_FRESH, .insecure = l->p->insecure, .ca_file = l->p->ca_file, .netns_fd = l->ctx.netns_fd,
+        .timeout_ns = timeout_ns, .fresh = r->a.lane == LANE_FRESH, .insecure = l->p->insecure, .ca_file = l->p->ca_file, .netns_fd = l->open.ctx.netns_fd,
         .done = on_done, .arg = r,
     };
     return http_start(l->http, &q, NULL, err);
@@ -305,14 +258,6 @@ static void send_step(struct request *r) {
 
 /* --- the start of a request --- */
 
-static int find_target(struct http_run *l, const struct arrival *a, struct load_target *ret) {
-    const struct http_targets *t = l->p->targets;
-    *ret = (struct load_target){.id = SAMPLE_NO_TARGET};
-    if (!t->selector)
-        return 0;
-    return l->ctx.resolve ? l->ctx.resolve(l->ctx.resolve_arg, t->selector, t->ready, a->turn, ret) : -ENOENT;
-}
-
 static int take_target(struct request *r, const struct load_target *target) {
     const struct http_run *l = r->run;
     const struct http_targets *t = l->p->targets;
@@ -327,32 +272,20 @@ static int take_target(struct request *r, const struct load_target *target) {
     return render(base, r, &r->base, NULL);
 }
 
-void http_run_request(struct http_run *l, const struct arrival *a) {
-    int64_t behind = loop_now() - a->planned_ns;
-    if (behind > l->p->late_ns || behind >= l->p->deadline_ns) {
-        record_unsent(l, a, SAMPLE_NO_TARGET, OUTCOME_UNSENT_STALL, REASON_STALL);
-        return;
-    }
+void http_run_request(struct open_loop *o, const struct arrival *a) {
+    struct http_run *l = (struct http_run *)(void *)o;
+    const struct http_targets *t = l->p->targets;
     struct load_target target;
-    int rc = find_target(l, a, &target);
-    if (rc < 0) {
-        bool none = rc == -ENOENT;
-        record_unsent(l, a, SAMPLE_NO_TARGET, none ? OUTCOME_BAD : OUTCOME_UNSENT_STALL, none ? REASON_NO_TARGET : REASON_OTHER);
+    if (!open_loop_admit(o, a, t->selector, t->ready, &target))
         return;
-    }
-    if (l->figures.in_flight >= l->p->concurrency) {
-        record_unsent(l, a, target.id, OUTCOME_UNSENT_CAP, REASON_CAP);
-        return;
-    }
     struct request *r = request_get(l);
     if (!r) {
-        record_unsent(l, a, target.id, OUTCOME_UNSENT_STALL, REASON_OTHER);
+        open_loop_give_up(o, a, target.id);
         return;
     }
-    l->figures.in_flight++;
     r->a = *a;
-    r->s = new_sample(l, a, target.id);
-    rc = take_target(r, &target);
+    r->s = open_loop_sample(o, a, target.id);
+    int rc = take_target(r, &target);
     if (rc == -ENOMEM)
         finish_local(r);
     else if (rc < 0)

@@ -5,9 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-static const char *const arrival_names[] = {[ARRIVAL_CONSTANT] = "constant", [ARRIVAL_POISSON] = "poisson", NULL};
 static const char *const http_lanes[] = {[LANE_FRESH] = "fresh", [LANE_REUSED] = "reused", NULL};
-static const char *const pick_names[] = {[PICK_ROUND_ROBIN] = "round-robin", [PICK_RANDOM] = "random", NULL};
 
 #define T(member) offsetof(struct http_targets, member)
 static const struct field target_fields[] = {
@@ -122,6 +120,20 @@ static int check_bases(struct name_check *c) {
     return rc;
 }
 
+static int check_rate(const struct http_load *p, const struct schema_at *at, struct error *err) {
+    if (!p->rate && !p->saturate)
+        return doc_error(at->doc, at->path, 0, err, -EINVAL, "missing \"rate\": how many requests a second, as \"200/s\" (or saturate: true)");
+    if (p->rate && p->saturate)
+        return doc_error(at->doc, at->path, 0, err, -EINVAL, "rate and saturate exclude each other: saturate sends as fast as the answers come");
+    if (p->saturate && p->arrival != ARRIVAL_CONSTANT)
+        return doc_error(at->doc, at->path, 0, err, -EINVAL, "arrival goes with rate: to saturate, requests follow the answers");
+    for (size_t i = 0; p->saturate && i < p->lanes.count; i++)
+        if (p->lanes.items[i] == LANE_FRESH)
+            return doc_error(at->doc, at->path, 0, err, -EINVAL,
+                             "saturate goes with reused connections: fresh ones would use up this machine's ports within seconds");
+    return 0;
+}
+
 static int check_ca(const struct http_load *p, const struct schema_at *at, struct error *err) {
     char path[512];
     snprintf(path, sizeof path, "%s/caFile", at->path);
@@ -140,7 +152,9 @@ static int check_load(void *value, const struct schema_at *at, struct error *err
                 return doc_error(at->doc, at->path, 0, err, -EINVAL, "lanes: \"%s\" is there twice", http_lanes[p->lanes.items[i]]);
     struct name_check c = {.p = p, .at = at, .err = err};
     snprintf(c.path, sizeof c.path, "%s/targets", at->path);
-    int rc = check_bases(&c);
+    int rc = check_rate(p, at, err);
+    if (rc == 0)
+        rc = check_bases(&c);
     for (c.step = 0; rc == 0 && c.step < p->steps.count; c.step++) {
         snprintf(c.path, sizeof c.path, "%s/steps/%zu", at->path, c.step);
         rc = http_step_templates(&HTTP_STEPS(p)[c.step], check_template, &c);
@@ -150,8 +164,11 @@ static int check_load(void *value, const struct schema_at *at, struct error *err
 
 #define L(member) offsetof(struct http_load, member)
 static const struct field load_fields[] = {
-    {.name = "rate", .type = F_RATE, .offset = L(rate), .required = true, .min = 1, .max = INT64_C(1000000000000),
-     .doc = "Requests planned, as \"200/s\"; the lanes share it evenly."},
+    {.name = "rate", .type = F_RATE, .offset = L(rate), .min = 1, .max = INT64_C(1000000000000),
+     .doc = "Requests planned, as \"200/s\"; the lanes share it evenly. Required, unless the load is to saturate."},
+    {.name = "saturate", .type = F_BOOL, .offset = L(saturate),
+     .doc = "Instead of a rate: as many requests under way as concurrency says, each answer brings about the next one. For finding a "
+            "limit; its latency and availability say little, as a slow answer slows the questions down."},
     {.name = "arrival", .type = F_ENUM, .offset = L(arrival), .def = "constant", .values = arrival_names,
      .doc = "Gaps between requests: all the same, or random as those of many independent users are."},
     {.name = "lanes", .type = F_ENUMS, .offset = L(lanes), .def = "[reused]", .min = 1, .max = 2, .values = http_lanes,
@@ -162,7 +179,7 @@ static const struct field load_fields[] = {
     {.name = "deadline", .type = F_DURATION, .offset = L(deadline_ns), .def = "1s", .min = NS_PER_MS, .max = 3600 * NS_PER_S,
      .doc = "From the planned time to the end of the last step; slower is bad."},
     {.name = "concurrency", .type = F_INT, .offset = L(concurrency), .def = "1000", .min = 1, .max = 100000,
-     .doc = "Requests under way at once; one planned beyond it is recorded as unsent, which counts as bad."},
+     .doc = "Requests under way at once; one planned beyond it is recorded as unsent, which counts as bad. To saturate, as many are always under way."},
     {.name = "late", .type = F_DURATION, .offset = L(late_ns), .def = "100ms", .min = NS_PER_MS, .max = 3600 * NS_PER_S,
      .doc = "A request that chaosd itself is later with than this is recorded as unsent instead of sent in a burst."},
     {.name = "insecure", .type = F_BOOL, .offset = L(insecure), .doc = "Accept any TLS certificate; every report says so."},
@@ -182,8 +199,10 @@ json_t *http_load_describe(const struct load_spec *spec) {
     for (size_t i = 0; i < p->lanes.count; i++)
         if (json_array_append_new(lanes, json_string(lane_names[p->lanes.items[i]])) < 0)
             return NULL;
-    json_t *o = json_pack("{s:s, s:I, s:O, s:I}", "kind", "http", "rate_micro", (json_int_t)p->rate, "lanes", lanes, "deadline_ns",
-                          (json_int_t)p->deadline_ns);
+    json_t *rate = p->saturate ? json_null() : json_integer((json_int_t)p->rate);
+    json_t *o = json_pack("{s:s, s:o, s:O, s:I}", "kind", "http", "rate_micro", rate, "lanes", lanes, "deadline_ns", (json_int_t)p->deadline_ns);
+    if (o && p->saturate)
+        json_object_set_new(o, "closed", json_true());
     if (o && p->insecure)
         json_object_set_new(o, "insecure", json_true());
     return o;

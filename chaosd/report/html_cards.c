@@ -3,51 +3,20 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "report/html_model.h"
+#include "report/worst.h"
 
 #include <string.h>
 
 enum { CARDS_MOST = 200, CANDIDATES_MOST = 50, EVIDENCE_BYTES = 1 << 20, WINDOWS_MOST = 8 };
 
-/* What a reader must not miss, the higher the worse. */
-static int64_t gravity(const struct act_figures *f) {
-    if (f->stuck)
-        return INT64_MAX;
-    if (f->acted && f->holds && !f->reverted)
-        return INT64_MAX - 1;
-    if (f->acted && !f->observed)
-        return INT64_MAX - 2;
-    if (f->acted && f->censored)
-        return INT64_MAX - 3;
-    return f->acted ? (f->sustained != UNKNOWN_NS ? f->sustained : 0) : -1;
-}
-
-struct ranked { int64_t gravity; size_t act; };
-
-static int by_gravity(const void *a, const void *b) {
-    const struct ranked *x = a, *y = b;
-    return x->gravity != y->gravity ? (x->gravity < y->gravity) - (x->gravity > y->gravity) : (x->act > y->act) - (x->act < y->act);
-}
-
-static int by_index(const void *a, const void *b) {
-    size_t x = *(const size_t *)a, y = *(const size_t *)b;
-    return (x > y) - (x < y);
-}
-
 void page_choose_cards(struct page *p) {
-    size_t n = p->j->act_count, most = n < CARDS_MOST ? n : CARDS_MOST;
-    cleanup_free struct ranked *list = calloc(n + 1, sizeof *list);
-    p->cards = arena_alloc(p->a, (most + 1) * sizeof *p->cards);
-    if (!list || !p->cards) {
+    cleanup_free size_t *chosen = worst_acts(p->j, CARDS_MOST, &p->card_count);
+    p->cards = chosen ? arena_alloc(p->a, (p->card_count + 1) * sizeof *p->cards) : NULL;
+    if (!p->cards) {
         p->failed = true;
         return;
     }
-    for (size_t i = 0; i < n; i++)
-        list[i] = (struct ranked){gravity(&p->j->acts[i]), i};
-    qsort(list, n, sizeof *list, by_gravity);
-    for (size_t i = 0; i < most; i++)
-        p->cards[i] = list[i].act;
-    qsort(p->cards, most, sizeof *p->cards, by_index);
-    p->card_count = most;
+    memcpy(p->cards, chosen, p->card_count * sizeof *p->cards);
 }
 
 /* The event that says how each card's victim was found: its invocation, or the skip. By card; NULL where there is none. */

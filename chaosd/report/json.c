@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "report/external.h"
 #include "report/kinds.h"
+#include "report/worst.h"
 
 #include <errno.h>
 #include <math.h>
@@ -102,9 +103,11 @@ static json_t *window_json(const struct judgement *j, const struct downtime *d, 
 }
 
 static json_t *windows_json(const struct judgement *j, const struct downtime *windows, size_t count, bool degradation) {
-    json_t *list = json_array();
-    for (size_t i = 0; list && i < count; i++)
-        if (json_array_append_new(list, window_json(j, &windows[i], degradation)) < 0) {
+    size_t n = 0;
+    cleanup_free size_t *told = worst_windows(windows, count, TOLD_MOST, &n);
+    json_t *list = told ? json_array() : NULL;
+    for (size_t i = 0; list && i < n; i++)
+        if (json_array_append_new(list, window_json(j, &windows[told[i]], degradation)) < 0) {
             json_decref(list);
             return NULL;
         }
@@ -165,17 +168,20 @@ static json_t *figures_json(const struct judgement *j, const struct lane_figures
     put(&p, "unsent", json_integer(f->unsent));
     put(&p, "unsent_stalled", json_integer(f->stalled_unsent));
     put(&p, "unsent_own", json_integer(f->own_unsent));
-    if (f->lane < 0 && !f->target)
+    if (f->lane < 0 && !f->target) {
         put(&p, "insecure", json_boolean(f->insecure));
+    }
     put(&p, "stale_retry", json_integer(f->stale_retry));
     put(&p, "availability", availability_json(f));
     put(&p, "latency_ms", latency_json(f));
     put(&p, "reasons", reasons_json(f));
     put(&p, "downtime", windows_json(j, f->downtime, f->downtime_count, false));
+    put(&p, "downtime_total", json_integer((json_int_t)f->downtime_count));
     if (!f->target)
         put(&p, "baseline", baseline_json(&f->baseline));
     put(&p, "slow_ms", json_ms(f->slow_limit));
     put(&p, "degradation", f->slow_known ? windows_json(j, f->degradation, f->degradation_count, true) : json_null());
+    put(&p, "degradation_total", f->slow_known ? json_integer((json_int_t)f->degradation_count) : json_null());
     put(&p, "degradation_unknown", text_or_null(f->slow_unknown));
     return done(&p);
 }
@@ -237,10 +243,10 @@ static json_t *role_json(const struct act_figures *f) {
     return done(&p);
 }
 
-static json_t *act_json(const struct judgement *j, size_t i, bool *skip) {
-    (void)skip;
+static json_t *act_json(const struct judgement *j, size_t i) {
     const struct act_figures *f = &j->acts[i];
     struct put p = {json_object(), false};
+    put(&p, "act", json_integer((json_int_t)i));
     put(&p, "name", json_string(f->fault));
     put(&p, "kind", json_string(f->kind));
     put(&p, "target", *f->target ? json_string(f->target) : json_null());
@@ -257,6 +263,18 @@ static json_t *act_json(const struct judgement *j, size_t i, bool *skip) {
     put(&p, "role", role_json(f));
     put(&p, "marks", marks_json(f));
     return done(&p);
+}
+
+static json_t *acts_json(const struct judgement *j) {
+    size_t n = 0;
+    cleanup_free size_t *told = worst_acts(j, TOLD_MOST, &n);
+    json_t *list = told ? json_array() : NULL;
+    for (size_t i = 0; list && i < n; i++)
+        if (json_array_append_new(list, act_json(j, told[i])) < 0) {
+            json_decref(list);
+            return NULL;
+        }
+    return list;
 }
 
 static json_t *ledger_json(void) { /* no load keeps a ledger yet: unknown, which is not "nothing lost" */
@@ -282,7 +300,8 @@ json_t *report_summary(const struct judgement *j) {
     put(&p, "loads", list_of(j, j->lane_count, load_json));
     put(&p, "lanes", list_of(j, j->lane_count, lane_json));
     put(&p, "targets", list_of(j, j->lane_count, target_json));
-    put(&p, "faults", list_of(j, j->act_count, act_json));
+    put(&p, "faults", acts_json(j));
+    put(&p, "faults_total", json_integer((json_int_t)j->act_count));
     put(&p, "ledger", ledger_json());
     put(&p, "externals", externals_json(j));
     return done(&p);

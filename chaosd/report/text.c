@@ -7,6 +7,7 @@
 #include "report/grid.h"
 #include "report/kinds.h"
 #include "report/text_windows.h"
+#include "report/worst.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -213,9 +214,9 @@ static int put_note(struct arena *a, struct buf *out, const struct act_figures *
     return 0;
 }
 
-static int put_notes(const struct judgement *j, struct arena *a, struct buf *out) {
-    for (size_t i = 0; i < j->act_count; i++) {
-        const struct act_figures *f = &j->acts[i];
+static int put_notes(const struct judgement *j, const size_t *told, size_t n, struct arena *a, struct buf *out) {
+    for (size_t i = 0; i < n; i++) {
+        const struct act_figures *f = &j->acts[told[i]];
         int rc = 0;
         if (f->skipped)
             rc = put_note(a, out, f, "was skipped", f->why);
@@ -234,10 +235,10 @@ static int put_notes(const struct judgement *j, struct arena *a, struct buf *out
 }
 
 /* What the pods' own logs say of the same moments, in the same measure. */
-static int put_marks(const struct judgement *j, struct arena *a, struct buf *out) {
+static int put_marks(const struct judgement *j, const size_t *told, size_t count, struct arena *a, struct buf *out) {
     bool any = false;
-    for (size_t i = 0; i < j->act_count; i++) {
-        const struct act_figures *f = &j->acts[i];
+    for (size_t i = 0; i < count; i++) {
+        const struct act_figures *f = &j->acts[told[i]];
         cleanup_buf struct buf line = {0};
         for (size_t k = 0; k < f->mark_count; k++) {
             char n[WORDS_SIZE];
@@ -254,6 +255,8 @@ static int put_marks(const struct judgement *j, struct arena *a, struct buf *out
     return 0;
 }
 
+enum { ACTS_MOST = 200 }; /* the worst; more are in summary.json */
+
 static int put_acts(const struct judgement *j, struct arena *a, struct buf *out) {
     struct grid g = {.arena = a};
     if (!j->act_count)
@@ -268,13 +271,20 @@ static int put_acts(const struct judgement *j, struct arena *a, struct buf *out)
     static const char *const figures[] = {"detect", "good", "sustained", "downtime", "full"};
     for (size_t i = 0; i < ARRAY_SIZE(figures); i++)
         grid_column(&g, figures[i], true, false);
-    for (size_t i = 0; i < j->act_count; i++)
-        put_act_row(&g, j, i, key);
+    size_t n = 0;
+    char more[WORDS_SIZE];
+    cleanup_free size_t *told = worst_acts(j, ACTS_MOST, &n);
+    if (!told)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        put_act_row(&g, j, told[i], key);
     buf_str(out, "\nFaults (at: seconds of the schedule; then ms from the act: first bad answer, first good after it,\n"
                  "lasting good; downtime; every replica ready again. A→B: the role went from A to B)\n");
     grid_render(&g, WIDTH, out);
-    int rc = put_notes(j, a, out);
-    return rc < 0 ? rc : put_marks(j, a, out);
+    if (n < j->act_count)
+        buf_printf(out, "  and %s more acts, none of them worse\n", words_count((int64_t)(j->act_count - n), more));
+    int rc = put_notes(j, told, n, a, out);
+    return rc < 0 ? rc : put_marks(j, told, n, a, out);
 }
 
 enum { NAME_MOST = 36 }; /* a longer check's sentence goes below it */

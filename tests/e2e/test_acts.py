@@ -132,6 +132,27 @@ def test_signals_while_all_is_undone_do_not_cost_the_verdict():
         assert summary(s.dir / "run")["verdict"] == "aborted" and (s.dir / "run" / "junit.xml").exists()
 
 
+def test_acts_that_are_over_are_let_go():
+    """Thirty pauses: descriptors (a timer an act, a pipe to its reaper) do not pile up with them."""
+    with Scratch() as s:
+        path = s.write("w.yaml", web("pod-pause: {selector: {labelSelectors: {app: web}}}\n    every: 250ms\n    for: 100ms", duration="9s"))
+        p = subprocess.Popen([CHAOSD, "run", str(path), "--yes", "--quiet", "--out", str(s.dir / "o")], env=s.env, stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        seen = []
+        while p.poll() is None:
+            try:
+                acts = (s.dir / "o/history.jsonl").read_text().count('"fault/revert","phase":"ok"')
+                seen.append((acts, len(os.listdir(f"/proc/{p.pid}/fd"))))
+            except OSError:
+                pass
+            time.sleep(0.05)
+        most = max(acts for acts, _ in seen)
+        assert most >= 15, f"{most} pauses only"
+        early = max(fds for acts, fds in seen if 2 <= acts <= most // 2)
+        late = max(fds for acts, fds in seen if acts > most // 2)
+        assert late <= early + 3, f"{early} descriptors in the first half, {late} in the second, {most} pauses"
+
+
 def test_nohup_is_respected():
     with Scratch() as s:
         p = started(s, s.write("a.yaml", web(duration="4s")), "run/schedule", "nohup")

@@ -1,16 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs the Debian packages that are missing for: build | demo | check | fuzz. A server that comes with a package is not left
+# Installs the Debian packages that are missing for: build | demo | check | fuzz | bench. A server that comes with a package is not left
 # running, nor enabled at boot, unless it was there before.
 set -euo pipefail
 build="gcc make pkg-config libc6-dev libev-dev libcurl4-openssl-dev libjansson-dev libnl-3-dev libnl-route-3-dev libyaml-dev libsqlite3-dev libjs-dygraphs"
 demo="$build etcd-server"
-check="$demo clang chromium libcmocka-dev valgrind python3 iproute2 procps util-linux man-db python3-yaml python3-jsonschema \
-  openssl redis-server redis-sentinel nginx-light haproxy patroni python3-etcd python3-psycopg2 postgresql-15 rally nghttp2-client"
+bench="$build python3 util-linux nginx-light wrk nghttp2-client hey"
+check="$demo $bench clang chromium libcmocka-dev valgrind iproute2 procps man-db python3-yaml python3-jsonschema \
+  openssl redis-server redis-sentinel haproxy patroni python3-etcd python3-psycopg2 postgresql-15 rally"
 fuzz="$build clang"
 case "${1:-check}" in
-build) want=$build ;; demo) want=$demo ;; check) want=$check ;; fuzz) want=$fuzz ;;
-*) echo "usage: deps.sh build|demo|check|fuzz" >&2; exit 64 ;;
+build) want=$build ;; demo) want=$demo ;; check) want=$check ;; fuzz) want=$fuzz ;; bench) want=$bench ;;
+*) echo "usage: deps.sh build|demo|check|fuzz|bench" >&2; exit 64 ;;
 esac
 missing=()
 for p in $want; do

@@ -104,7 +104,7 @@ static void test_sla(void **state) {
     external_say(&j->externals[0], &said);
     assert_string_equal(said.data, "tool: status 0 after 8,000 ms; 100 samples; logs/tool.out, logs/tool.err");
     assert_int_equal(notes_of(&j->lanes[0], notes), 1);
-    assert_string_equal(notes[0], "tool is a closed loop: latency counts from the send, and who waits for an answer asks nothing meanwhile.");
+    assert_string_equal(notes[0], "CLOSED LOOP: tool asks again when it was answered. Latency counts from the send, and whoever answers slowly is asked less: not to be compared with a planned load.");
     buf_free(&said);
     judgement_free(j);
     fixture_free(&f);

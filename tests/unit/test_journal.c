@@ -225,11 +225,51 @@ static void test_full_disk(void **state) {
     journal_close(j, &err);
 }
 
+/* Weeks of pauses: the file stays readable, what is pending stays pending, and ids go on. */
+static void test_a_long_run_keeps_its_file_small(void **state) {
+    (void)state;
+    struct error err = {{0}};
+    struct journal *j = NULL;
+    assert_return_code(journal_open("long", &j, &err), 0);
+    int64_t kept = add(j, "kept", 1), last = kept;
+    cleanup_free char *filler = calloc(1, 20001);
+    memset(filler, 'x', 20000);
+    for (int i = 0; i < 120; i++) {
+        cleanup_json json_t *o = json_pack("{s:s, s:s}", "kind", "pause", "filler", filler);
+        int64_t id = 0;
+        assert_return_code(journal_add(j, o, &id, &err), 0);
+        assert_true(id > last);
+        last = id;
+        assert_return_code(journal_done(j, id, &err), 0);
+        assert_return_code(journal_done(j, id, &err), 0); /* twice is once */
+    }
+    assert_int_equal(journal_done(j, last + 1, &err), -ENOENT);
+    struct stat st;
+    assert_return_code(stat(in("long/undo.jsonl"), &st), 0);
+    assert_in_range(st.st_size, 30, 1200000); /* of 2.4 MB written */
+    assert_false(exists("long/undo.new"));
+    add(j, "later", 2);
+    struct journal *other = NULL;
+    assert_return_code(journal_reopen("long", true, &other, &err), 0); /* as a revert by force reads it */
+    const json_t *undos[4];
+    int64_t ids[4];
+    assert_int_equal(journal_pending(other, ids, undos, 4), 2);
+    assert_int_equal(ids[1], kept);
+    assert_string_equal(json_string_value(json_object_get(undos[0], "kind")), "later");
+    assert_return_code(journal_close(other, &err), 0);
+    assert_return_code(journal_done(j, kept, &err), 0);
+    assert_return_code(journal_done(j, last + 1, &err), 0);
+    assert_true(journal_clean(j));
+    assert_return_code(journal_close(j, &err), 0);
+    assert_false(exists("long"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
         T(test_state_dir),  T(test_newest_first_and_removed_when_clean), T(test_reopen_after_crash), T(test_torn_line),
         T(test_durable_on_return), T(test_bad_input), T(test_runs), T(test_full_disk),
+        T(test_a_long_run_keeps_its_file_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

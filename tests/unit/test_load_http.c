@@ -408,14 +408,14 @@ static void ids_are_unique(void **state) {
     enum { N = 20000 };
     struct drill d = {0};
     prepare(&d, "{rate: 1/s, targets: {url: \"http://127.0.0.1:%d\"}, steps: [{get: /ok}]}", server.port);
-    uint64_t *ids = calloc(2 * N, sizeof *ids), key = ((struct http_run *)(void *)d.load)->id_key;
+    uint64_t *ids = calloc(2 * N, sizeof *ids), key = ((struct open_loop *)(void *)d.load)->id_key;
     for (int load = 0; load < 2; load++) {
         d.load->kind->free(d.load);
         d.ctx.index = (uint16_t)load;
         assert_return_code(load_kinds[0]->new(&d.spec, &d.ctx, &d.load, NULL), 0);
-        assert_int_equal(((struct http_run *)(void *)d.load)->id_key, key);
+        assert_int_equal(((struct open_loop *)(void *)d.load)->id_key, key);
         for (uint64_t i = 0; i < N; i++)
-            ids[(size_t)load * N + i] = http_run_id((struct http_run *)(void *)d.load, i);
+            ids[(size_t)load * N + i] = open_loop_id((struct open_loop *)(void *)d.load, i);
     }
     qsort(ids, 2 * N, sizeof *ids, by_u64);
     for (size_t i = 1; i < 2 * N; i++)

@@ -39,6 +39,7 @@ static void what_is_odd_is_told(void **state) {
     } rows[] = {
         {HEADER("", ""), 0, 0, 0, 0, VERDICT_PASS, VERDICT_PASS, NULL, NULL},
         {HEADER(",\"insecure\":true", ""), 0, 0, 0, 0, VERDICT_PASS, VERDICT_PASS, "NOT VERIFIED: writes accepted any TLS certificate", NULL},
+        {HEADER(",\"closed\":true", ""), 0, 0, 0, 0, VERDICT_PASS, VERDICT_PASS, "CLOSED LOOP: writes asks again when it was answered", NULL},
         {HEADER(",\"insecure\":false", ""), 0, 0, 0, 0, VERDICT_PASS, VERDICT_PASS, NULL, NULL},
         {HEADER("", ""), 3, 0, 0, 0, VERDICT_INCONCLUSIVE, VERDICT_INCONCLUSIVE, "3 requests of writes could not be sent: chaosd had no file",
          "chaosd had no file, port or memory left for 3 of writes's requests."},
@@ -78,7 +79,7 @@ static void what_is_odd_is_told(void **state) {
         assert_int_equal(l->good, 150 - rows[i].own - rows[i].stalled - rows[i].dead);
         if (rows[i].why)
             assert_string_equal(j->why, rows[i].why);
-        static const char *const all[] = {"NOT VERIFIED", "no file, port or memory", "reused connection that was dead"};
+        static const char *const all[] = {"NOT VERIFIED", "no file, port or memory", "reused connection that was dead", "CLOSED LOOP"};
         for (size_t k = 0; k < ARRAY_SIZE(all); k++)
             shown_everywhere(j, all[k], (rows[i].note && strstr(rows[i].note, all[k])) || (k == 1 && rows[i].own) || (k == 2 && rows[i].stale));
         char notes[NOTES_MOST][NOTE_SIZE];
