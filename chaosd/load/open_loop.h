@@ -20,6 +20,21 @@ struct open_loop_plan { /* what the scenario says */
     int64_t concurrency;
 };
 
+/* Rows for a kind's struct whose members are rate, arrival, deadline_ns, concurrency and late_ns (int64_t, arrival int). */
+#define OPEN_LOOP_RATE_ROWS(owner)                                                                                                    \
+    {.name = "rate", .type = F_RATE, .offset = offsetof(owner, rate), .required = true, .min = 1, .max = INT64_C(1000000000000),        \
+     .doc = "Requests planned, as \"200/s\"; the lanes share it evenly."},                                                          \
+        {.name = "arrival", .type = F_ENUM, .offset = offsetof(owner, arrival), .def = "constant", .values = arrival_names,             \
+         .doc = "Gaps between requests: all the same, or random as those of many independent users are."}
+#define OPEN_LOOP_LIMIT_ROWS(owner, deadline_doc)                                                                                     \
+    {.name = "deadline", .type = F_DURATION, .offset = offsetof(owner, deadline_ns), .def = "1s", .min = NS_PER_MS,                    \
+     .max = 3600 * NS_PER_S, .doc = deadline_doc},                                                                                      \
+        {.name = "concurrency", .type = F_INT, .offset = offsetof(owner, concurrency), .def = "1000", .min = 1, .max = 100000,          \
+         .doc = "Requests under way at once; one planned beyond it is recorded as unsent, which counts as bad."},                      \
+        {.name = "late", .type = F_DURATION, .offset = offsetof(owner, late_ns), .def = "100ms", .min = NS_PER_MS,                     \
+         .max = 3600 * NS_PER_S,                                                                                                        \
+         .doc = "A request that chaosd itself is later with than this is recorded as unsent instead of sent in a burst."}
+
 struct arrival { /* one planned request */
     uint64_t index, random, turn;
     int64_t planned_ns; /* CLOCK_MONOTONIC */
