@@ -58,6 +58,16 @@ static bool say_role(struct buf *b, const char *kind, const char *target, const 
     return true;
 }
 
+static bool say_probe(struct buf *b, const char *target, const json_t *d) {
+    const char *who = *target ? target : json_str_or(d, "pod", "");
+    bool ok = json_is_true(json_object_get(d, "ok"));
+    buf_printf(b, "probe %s%s%s: %s", json_str_or(d, "probe", ""), *who ? " on " : "", who, ok ? "right" : "WRONG");
+    const char *more = json_str_or(d, ok ? "value" : "why", "");
+    if (*more)
+        buf_printf(b, ": %.100s", more);
+    return true;
+}
+
 static bool say_pod(struct buf *b, const char *kind, const char *target, const json_t *d) {
     static const char *const told[] = {"exited", "ready", "unready", "frozen", "thawed", "failed", NULL};
     bool tell = false;
@@ -114,6 +124,8 @@ bool progress_say(const json_t *e, struct buf *line) {
         return say_act(line, phase, kind, target, d);
     if (strcmp(op, "role/now") == 0)
         return say_role(line, kind, target, d);
+    if (strcmp(op, "probe/answer") == 0)
+        return say_probe(line, target, d);
     if (strcmp(op, "cluster/pod") == 0)
         return say_pod(line, kind, target, d);
     if (strcmp(op, "load/exit") == 0)

@@ -72,6 +72,15 @@ static json_t *header_faults(const struct scenario *s) {
     return list;
 }
 
+static json_t *header_probes(const struct scenario *s) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < s->probes.count; i++) {
+        const struct probe_spec *p = &SCENARIO_PROBES(s)[i];
+        json_array_append_new(list, json_pack("{s:s,s:s,s:s}", "name", p->name, "kind", p->kind.kind->name, "mode", probe_mode_names[p->mode]));
+    }
+    return list;
+}
+
 static json_t *header_plan(const struct plan *p) {
     json_t *list = json_array();
     for (size_t i = 0; i < p->count; i++) {
@@ -102,10 +111,10 @@ static json_t *make_header(const struct run_options *o, const char *yaml) {
     json_t *expect = json_array();
     for (size_t i = 0; i < o->scenario->expect.count; i++)
         json_array_append_new(expect, json_string(o->scenario->expect.items[i]));
-    return json_pack("{s:s,s:s,s:I,s:s,s:{s:s,s:s},s:s,s:I,s:I,s:o,s:o,s:o,s:o,s:o}", "run", o->name, "scenario", o->scenario->name, "seed",
+    return json_pack("{s:s,s:s,s:I,s:s,s:{s:s,s:s},s:s,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o}", "run", o->name, "scenario", o->scenario->name, "seed",
                      (json_int_t)o->plan->seed, "version", CHAOSD_VERSION, "host", "kernel", u.release, "machine", u.machine, "digest", digest,
                      "duration_ns", (json_int_t)o->scenario->duration_ns, "settle_ns", (json_int_t)o->scenario->settle_ns, "loads",
-                     header_loads(o->scenario), "faults", header_faults(o->scenario), "workloads", header_workloads(o->scenario), "expect",
+                     header_loads(o->scenario), "faults", header_faults(o->scenario), "probes", header_probes(o->scenario), "workloads", header_workloads(o->scenario), "expect",
                      expect, "plan", header_plan(o->plan));
 }
 
@@ -114,6 +123,7 @@ static json_t *make_header(const struct run_options *o, const char *yaml) {
 static void begin_draining(struct run *r) {
     r->phase = PHASE_DRAINING;
     timer_stop(r->act_timer);
+    probes_stop(r);
     acts_revert_all(r);
     for (size_t i = 0; i < r->s->loads.count; i++)
         r->loads[i]->kind->stop(r->loads[i]);
@@ -121,7 +131,7 @@ static void begin_draining(struct run *r) {
     run_step(r);
 }
 
-static void abort_run(struct run *r, const char *why) {
+void run_abort(struct run *r, const char *why) {
     if (r->phase >= PHASE_DRAINING)
         return;
     r->out->aborted = true;
@@ -133,8 +143,14 @@ static void abort_run(struct run *r, const char *why) {
     run_step(r);
 }
 
-static void begin_schedule(struct run *r) {
+static void begin_checking(struct run *r) {
     recorder_event(r->rec, "run", "run/ready", "ok", NULL, NULL, NULL);
+    r->phase = PHASE_CHECKING;
+    timer_stop(r->phase_timer);
+    probes_start(r);
+}
+
+static void begin_schedule(struct run *r) {
     r->phase = PHASE_RUNNING;
     r->schedule_mono = loop_now();
     recorder_event_at(r->rec, recorder_from_monotonic(r->rec, r->schedule_mono), "run", "run/schedule", "info", NULL, NULL, NULL);
@@ -149,7 +165,14 @@ static void begin_schedule(struct run *r) {
     timer_at(r->phase_timer, end);
     r->lag_due = loop_now() + r->stall_ns / 4;
     timer_at(r->lag_timer, r->lag_due);
+    probes_schedule(r);
     acts_due(r);
+}
+
+static void begin_ending(struct run *r) {
+    r->phase = PHASE_ENDING;
+    if (!r->out->aborted)
+        probes_end(r);
 }
 
 static void never_ready(struct run *r, const char *why);
@@ -169,8 +192,12 @@ static bool loads_ready(struct run *r) {
 
 void run_step(struct run *r) {
     if (r->phase == PHASE_WAITING && pods_all_ready(r, NULL) && loads_ready(r))
+        begin_checking(r);
+    if (r->phase == PHASE_CHECKING && !probes_asking(r))
         begin_schedule(r);
     if (r->phase == PHASE_DRAINING && acts_idle(r) && (r->loads_running == 0 || r->interrupts > 1))
+        begin_ending(r);
+    if (r->phase == PHASE_ENDING && (!probes_asking(r) || r->interrupts))
         r->phase = PHASE_DONE;
     if (r->phase == PHASE_DONE)
         loop_stop(r->loop);
@@ -209,17 +236,24 @@ static void on_act_timer(void *arg) { acts_due(arg); }
 static void on_lag_timer(void *arg) {
     struct run *r = arg;
     int64_t now = loop_now();
-    if (now - r->lag_due > r->stall_ns)
+    if (now - r->lag_due > r->stall_ns) {
+        r->stalled_until = now;
         recorder_event(r->rec, "self", "self/stall", "info", NULL, NULL,
                        json_pack("{s:I,s:I}", "from", (json_int_t)recorder_from_monotonic(r->rec, r->lag_due), "to",
                                  (json_int_t)recorder_from_monotonic(r->rec, now)));
+    }
     recorder_flush(r->rec, NULL);
     if (!r->out->tool_trouble && recorder_error(r->rec, &r->out->trouble) < 0) {
         r->out->tool_trouble = true;
-        abort_run(r, "the history can no longer be written");
+        run_abort(r, "the history can no longer be written");
     }
     r->lag_due = now + r->stall_ns / 4;
     timer_at(r->lag_timer, r->lag_due);
+}
+
+/* The watch itself may not have had its turn yet. */
+bool run_stalled(const struct run *r, int64_t since) {
+    return r->stalled_until >= since || (r->lag_due && loop_now() - r->lag_due > r->stall_ns);
 }
 
 static void on_signal(int events, void *arg) {
@@ -231,7 +265,7 @@ static void on_signal(int events, void *arg) {
     char why[64];
     snprintf(why, sizeof why, "SIG%s", sigabbrev_np((int)info.ssi_signo));
     r->interrupts++;
-    abort_run(r, why);
+    run_abort(r, why);
     run_step(r);
 }
 
@@ -401,8 +435,11 @@ static int tear_down(struct run *r, const sigset_t *saved, bool ran) {
             r->loads[i]->kind->free(r->loads[i]);
     free(r->loads);
     free(r->load_ends);
-    if (ran)
+    if (ran) {
+        probes_summarise(r);
         marks_collect(r);
+    }
+    probes_free(r);
     acts_free(r);
     if (r->cluster && r->cluster->kind->stop(r->cluster, &err) < 0) {
         r->out->left = true;

@@ -27,6 +27,14 @@ bool acts_busy(const struct run *r, const char *uid) {
     return false;
 }
 
+bool acts_felt(struct run *r) {
+    for (const struct act *a = r->acts; a; a = a->next)
+        if (a->uid && a->injected_ns && acts_busy(r, a->uid))
+            return true;
+    r->fault_felt = r->fault_felt && !pods_all_ready(r, NULL);
+    return r->fault_felt;
+}
+
 bool acts_idle(const struct run *r) {
     for (const struct act *a = r->acts; a; a = a->next)
         if (a->state != ACT_OVER)
@@ -213,6 +221,7 @@ static void inject(struct act *a) {
     }
     recorder_event(r->rec, "fault", "fault/act", "ok", a->kind->row.name, a->target, json_pack("{s:I}", "id", (json_int_t)a->id));
     pods_hurry_roles(r);
+    probes_act(r);
     if (!a->kind->holds)
         a->state = ACT_OVER; /* nothing to revert; proof may still come */
     else if (act_timer(a, on_deadline, a->injected_ns + a->planned->for_ns, &err) < 0)

@@ -11,7 +11,8 @@
 #include "probe/probe.h"
 #include "run.h"
 
-enum phase { PHASE_STARTING, PHASE_WAITING, PHASE_RUNNING, PHASE_DRAINING, PHASE_DONE };
+/* CHECKING: start probes are asked. ENDING: all is reverted, end probes are asked. */
+enum phase { PHASE_STARTING, PHASE_WAITING, PHASE_CHECKING, PHASE_RUNNING, PHASE_DRAINING, PHASE_ENDING, PHASE_DONE };
 
 /* A pod as the interpreter follows it; made at the first sight of its uid, kept to the end. */
 struct follow {
@@ -102,9 +103,13 @@ struct run {
     char seed_text[24];
     int64_t schedule_mono, quick_until; /* roles are asked quickly until then */
     struct timer *phase_timer, *act_timer, *lag_timer;
+    struct asker *askers;          /* run_probes.c */
+    int64_t asker_seq;
+    bool fault_felt;               /* an act came, and not all pods have been ready since */
     struct timer *tick_timer;      /* run_tick.c */
     struct load_figures *figures;
     int64_t lag_due, stall_ns; /* next look at the loop; how late it may be */
+    int64_t stalled_until;         /* the loop did not turn until then; 0: it always did */
     int signal_fd;
     struct watch *signal_watch;
     int interrupts;
@@ -130,6 +135,7 @@ void acts_revert_all(struct run *r);
 bool acts_idle(const struct run *r); /* nothing held, nothing being decided */
 void acts_free(struct run *r);
 bool acts_busy(const struct run *r, const char *uid);
+bool acts_felt(struct run *r); /* from an act until it is undone, its effect seen and every pod ready again */
 
 /* run_guards.c: the name of the rule that forbids the act, with a sentence in why; NULL: none does. */
 const char *guard_refuses(struct run *r, const struct pod *victim, char *why, size_t size);
@@ -137,10 +143,32 @@ const char *guard_refuses(struct run *r, const struct pod *victim, char *why, si
 /* run_marks.c */
 void marks_collect(struct run *r); /* after the loads, while the pods are known */
 
+/* run_probes.c: the scenario's probes. Those asked once are over when probes_asking says so; each tells run_step. */
+void probes_start(struct run *r);    /* modes start and edge */
+void probes_schedule(struct run *r); /* continuous */
+void probes_act(struct run *r);      /* on-fault: an act is in */
+void probes_stop(struct run *r);     /* the schedule is over */
+void probes_end(struct run *r);      /* end and edge */
+bool probes_asking(const struct run *r);
+void probes_summarise(struct run *r);
+void probes_free(struct run *r);
+
+/* run_probes.c: the scenario's probes. Those asked once are over when probes_asking says so; each tells run_step. */
+void probes_start(struct run *r);    /* modes start and edge */
+void probes_schedule(struct run *r); /* continuous */
+void probes_act(struct run *r);      /* on-fault: an act is in */
+void probes_stop(struct run *r);     /* the schedule is over */
+void probes_end(struct run *r);      /* end and edge */
+bool probes_asking(const struct run *r);
+void probes_summarise(struct run *r);
+void probes_free(struct run *r);
+
 /* run_tick.c */
 int ticks_start(struct run *r, struct error *err); /* after the loads are made */
 void ticks_stop(struct run *r);
 
 /* run.c */
 void run_step(struct run *r); /* something changed: see whether the phase is over */
+void run_abort(struct run *r, const char *why);
+bool run_stalled(const struct run *r, int64_t since); /* the loop did not turn, at some time since */
 enum { MAX_PODS = 1024 };

@@ -44,6 +44,7 @@ static const struct form {
     {"p", METRIC_LATENCY, 0, UNIT_NS, "p(99) < 300ms"},
     {"latency.p", METRIC_LATENCY, 0, UNIT_NS, "latency.p(99) < 300ms"},
     {"latency.max", METRIC_LATENCY, 0, UNIT_NS, "latency.max < 1s"},
+    {"probe", METRIC_PROBE, 0, UNIT_PPM, "probe(pings) >= 99%"},
 };
 
 static const struct {
@@ -118,7 +119,7 @@ static int parse_of(struct cursor *c, struct expect *e, struct error *err) {
         return bad(c, err, "only one (NAME) may be given");
     c->of_seen = true;
     if (!until(c, ",)", e->of, sizeof e->of) || !is_name(e->of))
-        return bad(c, err, "expected the name of a load or fault and \")\" after \"(\"");
+        return bad(c, err, "expected the name of a load, fault or probe and \")\" after \"(\"");
     if (*c->p++ == ')')
         return 0;
     if (!until(c, ")", e->lane, sizeof e->lane))
@@ -171,7 +172,7 @@ static int find_form(struct cursor *c, const struct form **ret, struct error *er
         }
     return bad(c, err, "unknown metric \"%s\"; there are availability, availability.time, errors, downtime.max|total|count, stale_retries, "
                "degradation.max|total|count, "
-               "recovery[.detect|.first_good|.sustained|.redundancy].max|p(N), p(N)", c->name);
+               "recovery[.detect|.first_good|.sustained|.redundancy].max|p(N), p(N), probe(NAME)", c->name);
 }
 
 static int parse_metric(struct cursor *c, struct expect *e, struct error *err) {
@@ -199,6 +200,8 @@ static int parse_metric(struct cursor *c, struct expect *e, struct error *err) {
     e->unit = form->unit;
     if (e->metric == METRIC_RECOVERY && *e->lane)
         return bad(c, err, "a recovery belongs to a fault and has no lane");
+    if (e->metric == METRIC_PROBE && *e->lane)
+        return bad(c, err, "a probe has no lanes");
     return 0;
 }
 

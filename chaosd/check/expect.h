@@ -7,6 +7,7 @@
  *   recovery.max < 15s             recovery.sustained.max < 5s      recovery.detect.p(50) < 1s   recovery.first_good.max, recovery.redundancy.max
  *   p(99) < 300ms                  p(99.9)(writes) < 1s             errors(writes) < 1%
  *   stale_retries(writes) == 0     (requests whose reused connection was dead)
+ *   probe(pings) >= 99%            the share of a probe's answers that were right
  * recovery.max is recovery.sustained.max. recovery(FAULT).max looks at one fault's acts only: recovery.sustained.max(kill-leader).
  * OP: < <= > >= == . */
 #include "base/error.h"
@@ -14,7 +15,8 @@
 #include <stdint.h>
 
 enum metric { METRIC_AVAILABILITY, METRIC_AVAILABILITY_TIME, METRIC_ERRORS, METRIC_DOWNTIME_MAX, METRIC_DOWNTIME_TOTAL, METRIC_DOWNTIME_COUNT,
-              METRIC_STALE_RETRIES, METRIC_DEGRADATION_MAX, METRIC_DEGRADATION_TOTAL, METRIC_DEGRADATION_COUNT, METRIC_RECOVERY, METRIC_LATENCY, METRIC_COUNT };
+              METRIC_STALE_RETRIES, METRIC_DEGRADATION_MAX, METRIC_DEGRADATION_TOTAL, METRIC_DEGRADATION_COUNT, METRIC_RECOVERY, METRIC_LATENCY, METRIC_PROBE,
+              METRIC_COUNT };
 enum milestone { MILESTONE_DETECT, MILESTONE_FIRST_GOOD, MILESTONE_SUSTAINED, MILESTONE_REDUNDANCY };
 enum compare { CMP_LT, CMP_LE, CMP_GT, CMP_GE, CMP_EQ };
 enum expect_unit { UNIT_PPM, UNIT_NS, UNIT_COUNT };
@@ -23,7 +25,7 @@ struct expect {
     enum metric metric;
     enum milestone milestone; /* METRIC_RECOVERY */
     int64_t quantile_ppm;     /* latency and recovery: 990000 for p(99); 1000000 for max */
-    char of[64];              /* load or fault name; "": all */
+    char of[64];              /* load, fault or probe name; "": all */
     char lane[8];             /* one of lane_names; "": all lanes together */
     enum compare compare;
     enum expect_unit unit;

@@ -197,6 +197,7 @@ void find_in_row(struct work *w, const struct expect *e, size_t row, struct find
         find_latency(w, e, f, r, ret);
         break;
     case METRIC_RECOVERY:
+    case METRIC_PROBE:
     case METRIC_COUNT:
         break;
     }

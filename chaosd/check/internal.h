@@ -85,6 +85,9 @@ int thresholds_check(struct work *w, struct error *err);
 /* external.c: programs of exec loads, from events and header; then a check for each, and for each SLA of theirs. */
 int externals_collect(struct work *w, struct error *err);
 int externals_check(struct work *w, struct error *err);
+/* probes.c */
+int probes_collect(struct work *w, struct error *err);
+int probes_check(struct work *w, struct error *err); /* appends to the checks: one a probe, unless a threshold is on it */
 /* verdict.c: the checks that every run has, and the verdict. */
 int verdict_basics(struct work *w, struct error *err);
 int verdict_conclude(struct work *w, struct error *err);

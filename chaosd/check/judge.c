@@ -167,7 +167,7 @@ static int read_loads(struct work *w, struct error *err) {
 
 static int work_through(struct work *w, struct error *err) {
     static int (*const steps[])(struct work *, struct error *) = {read_run,      read_loads,      acts_collect,
-                                                                     externals_collect, measure_loads, acts_redundancy, acts_marks};
+                                                                     externals_collect, measure_loads, acts_redundancy, acts_marks, probes_collect};
     int rc = 0;
     for (size_t i = 0; i < ARRAY_SIZE(steps) && rc == 0; i++)
         rc = steps[i](w, err);
@@ -176,6 +176,8 @@ static int work_through(struct work *w, struct error *err) {
     rc = recovery_measure(w, err);
     if (rc == 0)
         rc = verdict_basics(w, err);
+    if (rc == 0)
+        rc = probes_check(w, err);
     if (rc == 0)
         rc = thresholds_check(w, err);
     return rc ? rc : verdict_conclude(w, err);

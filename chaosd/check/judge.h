@@ -117,6 +117,35 @@ struct act_figures {
     size_t mark_count;
 };
 
+struct probe_stretch { /* wrong answers in a row; ns on the run's clock, bracketed as a downtime is */
+    int64_t start, end;      /* asked for the first wrong one; seen the first right one after, or UNKNOWN_NS */
+    int64_t seen;            /* the first wrong one was known */
+    int64_t before;          /* asked for the last right one before; UNKNOWN_NS: none */
+    int64_t min, point, max; /* UNKNOWN_NS: not known */
+    const char *why;         /* of the first wrong one */
+};
+
+struct probe_target { /* one that was asked, or whoever had the role */
+    int64_t id;
+    const char *name; /* of the pod; "": none in particular */
+    int64_t asked, good, bad, unsure; /* answers; unsure: wrong while chaosd itself stalled. -1: not known */
+    int64_t first_seen; /* the first answer; UNKNOWN_NS: none */
+    int64_t unwritten;  /* changes that the history leaves out, beyond its limit */
+    bool ok;            /* the last decided answer was right */
+    struct probe_stretch *stretches;
+    size_t stretch_count;
+};
+
+struct probe_figures {
+    const char *name, *kind, *mode; /* borrowed from the history */
+    enum verdict verdict;           /* by its own check; thresholds on it aside */
+    struct probe_target *targets;
+    size_t target_count;
+    int64_t asked, good, bad, unsure; /* sums; -1: not known */
+    const struct probe_stretch *first, *longest; /* NULL: no wrong answer */
+    const struct probe_target *first_target;
+};
+
 struct check_result {
     char *name;
     enum verdict verdict;
@@ -135,6 +164,8 @@ struct judgement {
     size_t act_count;
     struct external *externals; /* in the order of their loads */
     size_t external_count;
+    struct probe_figures *probes;
+    size_t probe_count;
     struct check_result *checks;
     size_t check_count;
     int64_t schedule_t, loads_end_t, end_t;

@@ -140,6 +140,10 @@ static int check_one(struct work *w, const char *text, struct error *err) {
         if (rc < 0)
             return rc;
         consider(&worst, &e, &f);
+    } else if (e.metric == METRIC_PROBE) {
+        struct finding f = {.lo = NAN, .hi = NAN, .value = NAN};
+        find_probe(w, &e, &f);
+        consider(&worst, &e, &f);
     } else {
         over_loads(w, &e, &worst);
     }

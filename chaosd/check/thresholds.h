@@ -13,5 +13,6 @@ struct finding {
 
 void find_in_row(struct work *w, const struct expect *e, size_t row, struct finding *ret);
 int find_recovery(struct work *w, const struct expect *e, struct finding *ret, struct error *err);
+void find_probe(struct work *w, const struct expect *e, struct finding *ret); /* probes.c */
 double expect_limit(const struct expect *e);          /* in the check's unit */
 const char *expect_unit_name(const struct expect *e); /* "%", "ms", "" */

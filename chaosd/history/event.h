@@ -10,7 +10,8 @@
  *   "loads":[{"name","kind","rate_micro","lanes":["reused"],"deadline_ns","goods":5,"over_ns":1000000000,
  *     "slow_ns":n (absent: told by the baseline),"control":bool (absent: false)}]; with "closed":true, a closed loop, rate_micro is null. An exec
  *     load has no rate_micro, but "samples":"none|jsonl|h2load|k6|rally","closed":true,"pass_status","fail_status", and deadline_ns only where it has one
- *   "faults":[{"name","kind","holds":bool}], "workloads":[{"name","replicas"}], "expect":["availability(writes) >= 95%"],
+ *   "faults":[{"name","kind","holds":bool}], "probes":[{"name","kind","mode"}], "workloads":[{"name","replicas"}],
+ *   "expect":["availability(writes) >= 95%"],
  *   "plan":[{"fault":0,"occurrence":1,"at_ns","for_ns","draw":"hex"}]}
  *
  * Ops and their data (all times in ns on the run's clock):
@@ -31,6 +32,11 @@
  *   fault/observed  info  {"id","proof"}                       the effect was seen
  *   fault/revert    invoke|ok|fail {"id","why"}                for kinds that hold; ok when the undoing was seen
  *   role/now        info  kind: the role's name, target: pod name or ""; {"asked","seen","data":{captured}} on every change
+ *   probe/answer    info  kind: the probe's kind, target: pod or ""; the first answer and every change from right to wrong or back:
+ *                         {"probe","id","ok":bool,"why","value","pod","asked","seen","before_asked","before_seen"}; id: one of the
+ *                         probe's targets; before: the answer before it; pod: who had the role just then
+ *   probe/summary   info  at the end, one a target: {"probe","id","asked","good","bad","unsure","unwritten","ok","last_asked","last_seen"};
+ *                         unsure: wrong, but chaosd itself stalled meanwhile; unwritten: changes beyond what one history takes
  *   load/start|end  info  kind: load kind; target: load name
  *   load/target     info  target: name; {"id"}                 numbers of the samples' target field
  *   load/exit       ok|fail kind: exec; target: load name; how an external program ended, and what could be read of it: {"from","to",

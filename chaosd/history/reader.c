@@ -107,6 +107,7 @@ static const struct { const char *list, *key; enum member type; bool required; }
     {"faults", "kind", M_STRING, false},         {"faults", "holds", M_BOOL, false},      {"workloads", "name", M_STRING, true},
     {"workloads", "replicas", M_INTEGER, false}, {"plan", "fault", M_INTEGER, true},      {"plan", "occurrence", M_INTEGER, true},
     {"plan", "at_ns", M_INTEGER, false},         {"plan", "for_ns", M_INTEGER, false},    {"expect", NULL, M_STRING, true},
+    {"probes", "name", M_STRING, true},          {"probes", "kind", M_STRING, false},     {"probes", "mode", M_STRING, false},
 };
 
 static int check_members(const json_t *header, size_t line, struct error *err) {

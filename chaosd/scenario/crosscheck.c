@@ -129,6 +129,12 @@ static int check_selectors(const struct scenario *s, struct error *err) {
         r = walk_kind(s, &SCENARIO_LOADS(s)[i].kind, err);
     for (size_t i = 0; r == 0 && i < s->faults.count; i++)
         r = walk_kind(s, &SCENARIO_FAULTS(s)[i].kind, err);
+    for (size_t i = 0; r == 0 && i < s->probes.count; i++) {
+        const struct selector *sel = SCENARIO_PROBES(s)[i].selector;
+        char path[64];
+        snprintf(path, sizeof path, "/probes/%zu/selector", i);
+        r = sel ? check_selector(s, sel, path, true, err) : 0;
+    }
     return r;
 }
 
@@ -242,17 +248,20 @@ static int check_expect(const struct scenario *s, size_t index, struct error *er
     snprintf(path, sizeof path, "/expect/%zu", index);
     if (expect_parse(s->expect.items[index], &e, &why) < 0)
         return BAD(s, path, err, "%s", why.text);
-    bool fault = e.metric == METRIC_RECOVERY;
-    const struct list *list = fault ? &s->faults : &s->loads;
-    size_t stride = fault ? sizeof(struct fault_spec) : sizeof(struct load_spec);
-    if (!s->loads.count && !(fault && e.milestone == MILESTONE_REDUNDANCY))
+    bool fault = e.metric == METRIC_RECOVERY, probe = e.metric == METRIC_PROBE;
+    const struct list *list = probe ? &s->probes : fault ? &s->faults : &s->loads;
+    size_t stride = probe ? sizeof(struct probe_spec) : fault ? sizeof(struct fault_spec) : sizeof(struct load_spec);
+    if (probe && (!*e.of || !list->count))
+        return BAD(s, path, err, "\"%s\": say which probe, as in probe(%s) >= 99%%", s->expect.items[index],
+                   list->count ? name_at(list, stride, 0) : "NAME");
+    if (!probe && !s->loads.count && !(fault && e.milestone == MILESTONE_REDUNDANCY))
         return BAD(s, path, err, "\"%s\" needs a load to measure it with, and there is none", s->expect.items[index]);
     if (!list->count)
         return BAD(s, path, err, "\"%s\" needs a fault, and there is none", s->expect.items[index]);
     if (!*e.of || has_name(list, stride, e.of))
         return 0;
     suggest(list, stride, e.of, hint, sizeof hint);
-    return BAD(s, path, err, "\"%s\": there is no %s \"%s\"%s", s->expect.items[index], fault ? "fault" : "load", e.of, hint);
+    return BAD(s, path, err, "\"%s\": there is no %s \"%s\"%s", s->expect.items[index], probe ? "probe" : fault ? "fault" : "load", e.of, hint);
 }
 
 int scenario_crosscheck(const struct scenario *s, struct error *err) {
@@ -261,6 +270,8 @@ int scenario_crosscheck(const struct scenario *s, struct error *err) {
     int r = check_unique(s, &s->loads, sizeof(struct load_spec), "load", "load", err);
     if (r == 0)
         r = check_unique(s, &s->faults, sizeof(struct fault_spec), "fault", "faults", err);
+    if (r == 0)
+        r = check_unique(s, &s->probes, sizeof(struct probe_spec), "probe", "probes", err);
     for (size_t i = 0; r == 0 && i < s->loads.count; i++)
         r = check_load(s, i, err);
     if (r == 0)
@@ -269,6 +280,8 @@ int scenario_crosscheck(const struct scenario *s, struct error *err) {
         r = check_fault(s, i, err);
     if (r == 0)
         r = check_selectors(s, err);
+    for (size_t i = 0; r == 0 && i < s->probes.count; i++)
+        r = probe_crosscheck(s, i, err);
     for (size_t i = 0; r == 0 && i < s->expect.count; i++)
         r = check_expect(s, i, err);
     return r;

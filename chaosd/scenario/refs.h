@@ -31,5 +31,7 @@ int refs_check(const struct doc *d, const struct strings *secrets, struct error 
 
 /* parameters.c: fills the declared parameters in, the doc's values overridden by o->set. */
 int parameters_apply(struct doc *d, const struct scenario_options *o, struct error *err);
+/* probe_rows.c: what rows cannot say of one probe, its selector and name aside. */
+int probe_crosscheck(const struct scenario *s, size_t index, struct error *err);
 /* crosscheck.c: what rows cannot say: names, references, times that must fit together. */
 int scenario_crosscheck(const struct scenario *s, struct error *err);

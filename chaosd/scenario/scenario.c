@@ -119,6 +119,8 @@ static const struct field scenario_fields[] = {
     {.name = "load", .type = F_LIST, .offset = AT(s.loads), .max = 1000, .shape = &load_shape,
      .doc = "What is asked of the system meanwhile."},
     {.name = "faults", .type = F_LIST, .offset = AT(s.faults), .max = 1000, .shape = &fault_shape, .doc = "What goes wrong."},
+    {.name = "probes", .type = F_LIST, .offset = AT(s.probes), .max = 100, .shape = &probe_spec_shape,
+     .doc = "Questions whose right answers are the steady state: before, during and after."},
     {.name = "guards", .type = F_OBJECT, .offset = AT(s.guards), .shape = &guards_shape, .doc = "What chaosd refuses to do."},
     {.name = "duration", .type = F_DURATION, .offset = AT(s.duration_ns), .required = true, .min = 1000000, .max = 315360000000000000,
      .doc = "How long the schedule lasts, once every pod is ready."},

@@ -33,6 +33,18 @@ struct fault_spec {
     const char *path;    /* JSON pointer */
 };
 
+enum probe_mode { PROBE_START, PROBE_END, PROBE_EDGE, PROBE_CONTINUOUS, PROBE_ON_FAULT };
+extern const char *const probe_mode_names[]; /* NULL-terminated */
+struct probe_spec { /* the steady state, asked beside the loads */
+    const char *name;
+    struct kind_value kind;
+    int mode; /* enum probe_mode */
+    struct selector *selector; /* NULL: asked once, of no pod */
+    int64_t interval_ns, timeout_ns, delay_ns;
+    int64_t attempts;
+    bool stop;
+};
+
 enum quorum_guard { QUORUM_NONE, QUORUM_MAJORITY };
 struct guards {
     int quorum;            /* never leave fewer ready pods of a workload than a majority of its replicas */
@@ -46,6 +58,7 @@ struct scenario {
     struct list roles;         /* struct role */
     struct list loads;         /* struct load_spec */
     struct list faults;        /* struct fault_spec */
+    struct list probes;        /* struct probe_spec */
     struct guards *guards;     /* never NULL */
     int64_t duration_ns;
     int64_t ready_timeout_ns;  /* bounded wait for every pod ready before the schedule starts */
@@ -67,8 +80,9 @@ struct scenario_options {
 int scenario_load(const char *path, const struct scenario_options *o, struct scenario **ret, struct error *err);
 int scenario_parse(const char *name, const char *text, size_t len, const struct scenario_options *o, struct scenario **ret, struct error *err);
 void scenario_free(struct scenario *s); /* NULL-safe */
-extern const struct shape scenario_shape;
+extern const struct shape scenario_shape, probe_spec_shape;
 
 #define SCENARIO_LOADS(s) ((const struct load_spec *)(s)->loads.items)
 #define SCENARIO_FAULTS(s) ((const struct fault_spec *)(s)->faults.items)
+#define SCENARIO_PROBES(s) ((const struct probe_spec *)(s)->probes.items)
 #define SCENARIO_ROLES(s) ((const struct role *)(s)->roles.items)
