@@ -64,7 +64,7 @@ static bool say_probe(struct buf *b, const char *target, const json_t *d) {
     buf_printf(b, "probe %s%s%s: %s", json_str_or(d, "probe", ""), *who ? " on " : "", who, ok ? "right" : "WRONG");
     const char *more = json_str_or(d, ok ? "value" : "why", "");
     if (*more)
-        buf_printf(b, ": %.100s", more);
+        buf_printf(b, ": %.60s", more);
     return true;
 }
 

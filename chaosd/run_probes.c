@@ -17,7 +17,7 @@ struct asker { /* one question of one pod, of whoever has a role, or of nobody i
     int64_t id;
     struct timer *timer;
     struct probe_op *op;
-    bool on, once;
+    bool on, once, fresh; /* fresh: not answered since it was last begun */
     int64_t tries, round_asked;
     int64_t good, bad, unsure, written, unwritten;
     bool answered, ok; /* the last answer that counts, asked and seen at: */
@@ -107,7 +107,7 @@ static void write_answer(struct asker *a, const char *why, const json_t *capture
 }
 
 static void decided(struct asker *a, const char *why, const json_t *captured, int64_t asked, int64_t seen) {
-    bool ok = !why, tell = a->once || !a->answered || a->ok != ok;
+    bool ok = !why, tell = a->once || a->fresh || !a->answered || a->ok != ok;
     *(ok ? &a->good : &a->bad) += 1;
     if (tell && a->written >= CHANGES_MOST) {
         a->unwritten++;
@@ -116,6 +116,7 @@ static void decided(struct asker *a, const char *why, const json_t *captured, in
         write_answer(a, why, captured, asked, seen);
     }
     a->answered = true;
+    a->fresh = false;
     a->ok = ok;
     a->last_asked = asked;
     a->last_seen = seen;
@@ -199,6 +200,7 @@ static void begin(struct run *r, unsigned modes, bool once) {
                 continue;
             a->on = true;
             a->once = once;
+            a->fresh = true;
             a->tries = 0;
             timer_after(a->timer, p->delay_ns);
         }

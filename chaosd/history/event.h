@@ -32,7 +32,7 @@
  *   fault/observed  info  {"id","proof"}                       the effect was seen
  *   fault/revert    invoke|ok|fail {"id","why"}                for kinds that hold; ok when the undoing was seen
  *   role/now        info  kind: the role's name, target: pod name or ""; {"asked","seen","data":{captured}} on every change
- *   probe/answer    info  kind: the probe's kind, target: pod or ""; the first answer and every change from right to wrong or back:
+ *   probe/answer    info  kind: the probe's kind, target: pod or ""; the first answer each time it is begun, and every change:
  *                         {"probe","id","ok":bool,"why","value","pod","asked","seen","before_asked","before_seen"}; id: one of the
  *                         probe's targets; before: the answer before it; pod: who had the role just then
  *   probe/summary   info  at the end, one a target: {"probe","id","asked","good","bad","unsure","unwritten","ok","last_asked","last_seen"};

@@ -52,7 +52,7 @@ static const char *category(const char *name) {
         {"complete", "The drill itself"}, {"baseline", "The drill itself"},
         {"observed", "The drill itself"}, {"reverted", "The drill itself"},
         {"availability", "Availability"}, {"errors", "Availability"}, {"downtime", "Downtime"}, {"degradation", "Degradation"}, {"recovery", "Recovery"}, {"p(", "Latency"},
-        {"latency", "Latency"}, {"external(", "Other programs"}, {"sla(", "Other programs"}, {"ledger", "Data"}, {"rpo", "Data"}, {"lost", "Data"},
+        {"latency", "Latency"}, {"probe", "Steady state"}, {"external(", "Other programs"}, {"sla(", "Other programs"}, {"ledger", "Data"}, {"rpo", "Data"}, {"lost", "Data"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         if (!strncmp(name, rows[i].prefix, strlen(rows[i].prefix)))
@@ -150,7 +150,7 @@ static int write_model(const struct judgement *j, struct buf *out) {
     cleanup(arena_freep) struct arena *a = arena_new();
     struct page p = {.j = j, .w = {.out = out}, .a = a};
     static void (*const parts[])(struct page *) = {
-        put_run, put_checks, put_figures, put_programs, page_series, page_lanes, page_pods, page_choose_cards, page_cards,
+        put_run, put_checks, put_figures, put_programs, page_series, page_lanes, page_probes, page_pods, page_choose_cards, page_cards,
     };
     if (!a)
         return -ENOMEM;

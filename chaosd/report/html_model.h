@@ -24,6 +24,7 @@ void page_series(struct page *p);           /* html_series.c: rates and latencie
 void page_lanes(struct page *p);            /* html_lanes.c: faults, roles, downtime, stalls */
 /* The acts that have a part in a window, "kill #1 on db-0", but for one (-1: for none); empty where it is not shared. html_lanes.c */
 void page_shared(struct page *p, const struct downtime *d, int but);
+void page_probes(struct page *p);           /* html_probes.c: changes of their answers */
 void page_pods(struct page *p);             /* html_pods.c: states and restarts */
 void page_cards(struct page *p);            /* html_cards.c: one a fault */
 void page_choose_cards(struct page *p);

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "report/external.h"
 #include "report/kinds.h"
+#include "report/probes.h"
 #include "report/worst.h"
 
 #include <errno.h>
@@ -277,6 +278,11 @@ static json_t *acts_json(const struct judgement *j) {
     return list;
 }
 
+static json_t *one_probe(const struct judgement *j, size_t i, bool *skip) {
+    (void)skip;
+    return probe_json(j, i);
+}
+
 static json_t *ledger_json(void) { /* no load keeps a ledger yet: unknown, which is not "nothing lost" */
     return json_pack("{s:n,s:n,s:n}", "acknowledged", "lost", "stale");
 }
@@ -302,6 +308,7 @@ json_t *report_summary(const struct judgement *j) {
     put(&p, "targets", list_of(j, j->lane_count, target_json));
     put(&p, "faults", acts_json(j));
     put(&p, "faults_total", json_integer((json_int_t)j->act_count));
+    put(&p, "probes", list_of(j, j->probe_count, one_probe));
     put(&p, "ledger", ledger_json());
     put(&p, "externals", externals_json(j));
     return done(&p);

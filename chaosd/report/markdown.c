@@ -7,6 +7,7 @@
 #include "report/external.h"
 #include "report/grid.h"
 #include "report/kinds.h"
+#include "report/probes.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -227,6 +228,31 @@ static void put_acts(struct page *p) {
     buf_str(p->out, "\nMilliseconds from the act; full: every replica ready again.\n");
 }
 
+static void put_probe_row(struct page *p, const struct probe_figures *f) {
+    char text[160], n[WORDS_SIZE];
+    buf_str(p->out, "| ");
+    put_name(p, f->name);
+    buf_printf(p->out, " | %s | ", f->mode);
+    put_text(p, probe_asked_of(f, text, sizeof text));
+    buf_printf(p->out, " | %s", f->asked < 0 ? "?" : words_count(f->asked, n));
+    buf_printf(p->out, " | %s", f->bad < 0 ? "?" : words_count(f->bad, n));
+    buf_printf(p->out, " | %s | ", f->longest ? probe_length(f->longest, text, sizeof text) : "none");
+    if (f->first)
+        put_text(p, f->first->why);
+    buf_str(p->out, " |\n");
+}
+
+static void put_probes(struct page *p) {
+    size_t n = p->j->probe_count < ROWS_MOST ? p->j->probe_count : ROWS_MOST;
+    if (!n)
+        return;
+    buf_str(p->out, "\n### Probes\n\n| probe | mode | asked of | answers | wrong | longest wrong, ms | first |\n"
+                    "| :--- | :--- | :--- | ---: | ---: | ---: | :--- |\n");
+    for (size_t i = 0; i < n; i++)
+        put_probe_row(p, &p->j->probes[i]);
+    put_more(p, n, p->j->probe_count);
+}
+
 /* What is not a pass comes first: whoever opens the page looks for it. */
 static void put_checks(struct page *p) {
     static const enum verdict order[] = {VERDICT_FAIL, VERDICT_ABORTED, VERDICT_INCONCLUSIVE, VERDICT_SKIPPED, VERDICT_PASS};
@@ -255,6 +281,7 @@ static int render(const struct judgement *j, struct buf *out, struct error *err)
         put_loads(&p);
         put_externals(&p);
         put_acts(&p);
+        put_probes(&p);
         put_checks(&p);
     }
     return a && buf_ok(out) ? 0 : error_set(err, -ENOMEM, "Markdown summary: out of memory");

@@ -6,6 +6,7 @@
 #include "report/external.h"
 #include "report/grid.h"
 #include "report/kinds.h"
+#include "report/probes.h"
 #include "report/text_windows.h"
 #include "report/worst.h"
 
@@ -352,6 +353,8 @@ static int render(const struct judgement *j, struct buf *out, struct error *err)
         text_shared(j, a, out, WIDTH);
         text_control(j, a, out, WIDTH);
     }
+    if (rc == 0)
+        probes_text(j, a, WIDTH, out);
     if (rc == 0)
         rc = put_checks(j, a, out);
     if (rc == 0)

@@ -40,6 +40,23 @@ function podRows() {
   }));
 }
 
+/* Right and wrong while it was asked all along; single answers as dots. A wrong stretch may have begun with the last right question. */
+function probeRows() {
+  return data.probes.map((p) => ({
+    name: p.target ? `${p.name} ${p.target}` : p.name, title: `Probe ${p.name}${p.target ? " on " + p.target : ""}, ${p.mode}`, left_out: p.left_out,
+    draw: (put) => {
+      const along = p.mode === "continuous" || p.mode === "on-fault";
+      p.changes.forEach(([asked, seen, ok, said, before, pod], i) => {
+        const next = p.changes[i + 1], end = next ? next[1] : p.until;
+        const text = `${p.name}${pod || p.target ? " on " + (pod || p.target) : ""}: ${ok ? "right" : "wrong"}${said ? ", " + said : ""}, at ${moment(asked, 1)}`;
+        if (along && !ok && known(before)) put.span(before, end, "s-bracket", text);
+        if (p.mode === "continuous" || (along && !ok)) put.span(ok ? seen : asked, end, ok ? "s-ready" : "s-window", text);
+        else put.dot(seen, ok ? "s-ready" : "s-window", text);
+      });
+    },
+  }));
+}
+
 const loadName = (d) => d.load + (d.control ? " (control)" : "");
 
 /* What else must be said of a window: who shares it, and why it may not count. */
@@ -86,7 +103,7 @@ const stallRow = () => ({
 
 function laneGroups() {
   const groups = [
-    ["Faults", faultRows(), data.faults_left_out], ["Roles", roleRows()], ["Pods", podRows(), data.pods_left_out],
+    ["Faults", faultRows(), data.faults_left_out], ["Roles", roleRows()], ["Pods", podRows(), data.pods_left_out], ["Probes", probeRows(), data.probes_left_out],
     ["Downtime", downtimeRows(false).concat(downtimeRows(true)), data.downtime_left_out],
     ["Degradation", degradationRows(), data.degradation_left_out], ["Observer", [stallRow()]],
   ];
@@ -119,6 +136,10 @@ function painter(group, y) {
       last.act = a;
       if (b - a > 4) add(svg("rect", { x: a.toFixed(1), y: mid - BAR / 2, width: (b - a).toFixed(1), height: BAR, rx: 3, class: "s-fault" }), text);
       else add(svg("path", { d: `M${a - 5} ${mid - 6}h10l-5 12z`, class: "s-fault" }), text);
+    },
+    dot: (t, cls, text) => {
+      if (!inView(t, t) || last[cls + "."] >= view.x(t) - 0.7) return;
+      add(svg("circle", { cx: (last[cls + "."] = view.x(t)).toFixed(1), cy: mid, r: 4, class: cls }), text);
     },
     mark: (t, text) => {
       if (!inView(t, t) || last.mark >= view.x(t) - 0.7) return;
@@ -185,7 +206,7 @@ function drawLanes() {
 
 function laneSummary() {
   const windows = data.downtime.filter((d) => !d.target).reduce((n, d) => n + d.windows.length, 0);
-  return `Swimlanes: ${data.faults.length} faults, ${data.pods.length} pods, ${windows} downtime windows, ${data.degradation.reduce((n, d) => n + d.windows.length, 0)} of degradation, ${data.stall_count} stalls of chaosd. The cards and tables below say the same in words.`;
+  return `Swimlanes: ${data.faults.length} faults, ${data.pods.length} pods, ${data.probes.length} probes, ${windows} downtime windows, ${data.degradation.reduce((n, d) => n + d.windows.length, 0)} of degradation, ${data.stall_count} stalls of chaosd. The cards and tables below say the same in words.`;
 }
 
 const LANE_LEGEND = [

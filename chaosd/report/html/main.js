@@ -60,7 +60,7 @@ function makeLegends() {
   const wanted = ([name]) => !["ready", "starting", "unready", "down", "frozen"].includes(name) || used.has(name);
   const all = [...data.downtime, ...data.degradation].flatMap((d) => d.windows), unsure = all.some((w) => w[8] || w[11]), slow = data.degradation.some((d) => d.windows.length);
   byId("lane-legend").append(...LANE_LEGEND.filter(wanted).filter(([n]) => (n !== "doubt" || unsure) && (n !== "slow" || slow) && (n !== "role" || data.roles.length) && (n !== "fault" || data.faults.length)).map(legendItem),
-    ...(data.pods.some((p) => p.marks.length) ? [el("span", null, "◆ the pod’s own log")] : []));
+    ...(data.probes.some((p) => p.changes.length) ? [["ready", "probe right"], ["window", "probe wrong"]].map(legendItem) : []), ...(data.pods.some((p) => p.marks.length) ? [el("span", null, "◆ the pod’s own log")] : []));
 }
 
 function start() {
