@@ -43,7 +43,7 @@ function podRows() {
 /* Right and wrong while it was asked all along; single answers as dots. A wrong stretch may have begun with the last right question. */
 function probeRows() {
   return data.probes.map((p) => ({
-    name: p.target ? `${p.name} ${p.target}` : p.name, title: `Probe ${p.name}${p.target ? " on " + p.target : ""}, ${p.mode}`, left_out: p.left_out,
+    name: p.target ? `${p.target} ${p.name}` : p.name, title: `Probe ${p.name}${p.target ? " on " + p.target : ""}, ${p.mode}`, left_out: p.left_out,
     draw: (put) => {
       const along = p.mode === "continuous" || p.mode === "on-fault";
       p.changes.forEach(([asked, seen, ok, said, before, pod], i) => {
