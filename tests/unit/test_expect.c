@@ -40,6 +40,7 @@ static const struct {
     {"p(99.9)(writes) < 1s", {METRIC_LATENCY, 0, 999000, "writes", "", CMP_LT, UNIT_NS, S}},
     {"latency.p(50) < 1.5ms", {METRIC_LATENCY, 0, 500000, "", "", CMP_LT, UNIT_NS, 1500000}},
     {"latency.max(writes, reused) < 2s", {METRIC_LATENCY, 0, MAX, "writes", "reused", CMP_LT, UNIT_NS, 2 * S}},
+    {"probe(pings) >= 99.5%", {METRIC_PROBE, 0, MAX, "pings", "", CMP_GE, UNIT_PPM, 995000}},
     {"p(100) < 1s", {METRIC_LATENCY, 0, MAX, "", "", CMP_LT, UNIT_NS, S}},
     /* spaces, or none */
     {"availability>=95%", {METRIC_AVAILABILITY, 0, MAX, "", "", CMP_GE, UNIT_PPM, 950000}},
