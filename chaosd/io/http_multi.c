@@ -168,21 +168,12 @@ static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, void
     return 0;
 }
 
-/* Where IPv6 is switched off (many containers), connecting to ::1 fails as if all local ports were taken: that would be called our own
- * trouble, and hide how the name's other address fared. A UDP socket, which needs no port of TCP's, tells the two apart. */
-static bool has_source(int netns_fd, const struct curl_sockaddr *address) {
-    if (address->family != AF_INET6)
-        return true;
-    cleanup_close int fd = net_socket(netns_fd, AF_INET6, SOCK_DGRAM, 0, NULL);
-    return fd < 0 || connect(fd, &address->addr, address->addrlen) == 0 || errno != EADDRNOTAVAIL;
-}
-
 curl_socket_t http_net_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address) {
     (void)purpose;
     struct http_op *op = arg;
     struct http_net *n = op->net;
     int netns_fd = n->here ? -1 : op->netns_fd;
-    if (!has_source(netns_fd, address)) {
+    if (!net_has_source(netns_fd, &address->addr, address->addrlen)) {
         if (!op->opened) /* else the other address knows better why it failed */
             op->socket_errno = ENETUNREACH;
         return CURL_SOCKET_BAD;

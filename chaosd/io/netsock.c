@@ -40,3 +40,10 @@ int net_socket(int netns_fd, int domain, int type, int protocol, struct error *e
     }
     return error_set(err, -ENOTRECOVERABLE, "this thread could not return to its own network namespace");
 }
+
+bool net_has_source(int netns_fd, const struct sockaddr *to, socklen_t len) {
+    if (to->sa_family != AF_INET6)
+        return true;
+    cleanup_close int fd = net_socket(netns_fd, AF_INET6, SOCK_DGRAM, 0, NULL);
+    return fd < 0 || connect(fd, to, len) == 0 || errno != EADDRNOTAVAIL;
+}

@@ -293,12 +293,19 @@ static int begin(struct tcp_op *o, struct error *err) {
     if (!buf_ok(&o->out))
         return error_set(err, -ENOMEM, "out of memory");
     o->fd = net_socket(q->netns_fd, q->address.to.ss_family, SOCK_STREAM, 0, err);
+    if (o->fd == -EAFNOSUPPORT) { /* not here: no trouble of our own */
+        o->start_ns = loop_now();
+        set_errno(o, ENETUNREACH);
+        return 0;
+    }
     if (o->fd < 0)
         return o->fd;
     setsockopt(o->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     o->start_ns = loop_now();
-    if (connect(o->fd, (const struct sockaddr *)&q->address.to, q->address.len) < 0 && errno != EINPROGRESS) {
-        set_errno(o, errno);
+    const struct sockaddr *to = (const struct sockaddr *)&q->address.to;
+    if (connect(o->fd, to, q->address.len) < 0 && errno != EINPROGRESS) {
+        int error = errno;
+        set_errno(o, error == EADDRNOTAVAIL && !net_has_source(q->netns_fd, to, q->address.len) ? ENETUNREACH : error);
         if (o->error == TCP_LOCAL)
             return error_set(err, -EADDRNOTAVAIL, "%s", o->why);
     }

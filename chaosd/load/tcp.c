@@ -2,6 +2,7 @@
 /* The tcp load: at each planned time a connection, some bytes, an answer; for whatever does not speak HTTP. */
 #include "base/cleanup.h"
 #include "io/tcp.h"
+#include "load/needs.h"
 #include "load/open_loop.h"
 #include "scenario/answer.h"
 
@@ -112,6 +113,27 @@ static json_t *describe(const struct load_spec *spec) {
     const struct tcp_load *p = spec->kind.params;
     return json_pack("{s:s, s:I, s:[s], s:I}", "kind", "tcp", "rate_micro", (json_int_t)p->rate, "lanes", lane_names[LANE_TCP], "deadline_ns",
                      (json_int_t)p->deadline_ns);
+}
+
+static int needs(const struct load_spec *spec, const struct doc *doc, const struct candidate *pods, size_t pod_count, struct arena *a,
+                 struct load_needs *ret) {
+    const struct tcp_load *p = spec->kind.params;
+    const struct tcp_targets *t = p->targets;
+    const struct candidate **mine = arena_alloc(a, (pod_count + 1) * sizeof *mine);
+    *ret = (struct load_needs){.connections = needs_connections(p->rate, p->deadline_ns, p->concurrency, spec->kind.path, doc)};
+    ret->addresses = arena_alloc(a, (t->addresses.count + pod_count + 1) * sizeof *ret->addresses);
+    if (!mine || !ret->addresses)
+        return -ENOMEM;
+    size_t n = t->selector ? needs_matching(t->selector, pods, pod_count, mine) : 0;
+    for (size_t i = 0; i < t->addresses.count; i++)
+        needs_add(ret, t->addresses.items[i], (double)p->rate / (double)t->addresses.count);
+    for (size_t i = 0; i < n; i++) { /* as an http load of the same pods calls them */
+        const char *name = arena_printf(a, "${pod.ip}:%lld of %s", (long long)t->port, mine[i]->name);
+        if (!name)
+            return -ENOMEM;
+        needs_add(ret, name, (double)p->rate / (double)n);
+    }
+    return 0;
 }
 
 /* --- a load that runs --- */
@@ -293,6 +315,7 @@ const struct load_kind load_tcp = {
     .begin = open_loop_begin,
     .stop = open_loop_stop,
     .figures = open_loop_figures,
+    .needs = needs,
     .describe = describe,
     .free = run_free,
 };

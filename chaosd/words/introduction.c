@@ -55,7 +55,7 @@ const char words_introduction[] =
     "    mode: edge\n"
     "    attempts: 5\n"
     "    selector: {labelSelectors: {app: web}}\n"
-    "    tcp: {port: 8080, send: \"HEAD / HTTP/1.0\\r\\n\\r\\n\", expect: {prefix: \"HTTP/1.0 200\"}}\n"
+    "    http: {url: \"http://${pod.ip}:8080/\"}\n"
     "\n"
     "guards: {minReady: 1}\n"
     "duration: 25s\n"
@@ -114,4 +114,4 @@ const char words_introduction[] =
     "| `recovery.detect.max(kill-one) < 1s` | of one fault's acts; also `first_good`, `sustained`, `redundancy` |\n"
     "| `recovery.p(50) < 5s` | a quantile of all such acts, on an upper 95 % bound: inconclusive with few acts |\n"
     "| `p(99) < 300ms` | latency from the planned time, bad requests counting as infinite; `latency.max` is the largest |\n"
-    "| `probe(pings) >= 99%` | a probe's right answers of all; takes the place of the check that it has by itself: none wrong |\n";
+    "| `probe(both-serve) >= 99%` | a probe's right answers of all; takes the place of the check that it has by itself: none wrong |\n";

@@ -88,6 +88,25 @@ static void an_http_load_says_what_it_needs(void **state) {
     }
 }
 
+static void a_tcp_load_shares_addresses_with_an_http_load(void **state) {
+    (void)state;
+    struct asked q;
+    ask("  - {name: t, tcp: {rate: 90/s, targets: {selector: {labelSelectors: {app: web}}, port: 8080}}}\n"
+        "  - {name: h, http: {rate: 90/s, lanes: [fresh], targets: {selector: {labelSelectors: {app: web}}, base: \"http://${pod.ip}:8080\"}, steps: [{get: /}]}}\n"
+        "  - {name: a, tcp: {rate: 100/s, concurrency: 7, targets: {address: [\"10.0.0.1:80\", \"127.0.0.1:80\"]}}}\n", &q);
+    assert_int_equal(q.list[0].needs.connections, 149);
+    assert_int_equal(q.list[0].needs.count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_string_equal(q.list[0].needs.addresses[i].name, q.list[1].needs.addresses[i].name);
+        assert_int_equal(q.list[0].needs.addresses[i].micro_per_s, 30000000);
+    }
+    assert_int_equal(q.list[2].needs.connections, 7);
+    assert_int_equal(q.list[2].needs.count, 2);
+    assert_true(!q.list[2].needs.addresses[0].loopback && q.list[2].needs.addresses[1].loopback);
+    assert_int_equal(q.list[2].needs.addresses[1].micro_per_s, 50000000);
+    done(&q);
+}
+
 static const struct preflight_limits usual = {.files = 1024, .ports = {28232, 60 * NS_PER_S, NS_PER_S}};
 
 static void ports_that_do_not_last_are_refused(void **state) {
@@ -146,6 +165,7 @@ static void insecure_is_told(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_http_load_says_what_it_needs),
+        cmocka_unit_test(a_tcp_load_shares_addresses_with_an_http_load),
         cmocka_unit_test(ports_that_do_not_last_are_refused),
         cmocka_unit_test(files_that_do_not_suffice_are_refused),
         cmocka_unit_test(insecure_is_told),

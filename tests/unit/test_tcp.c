@@ -149,6 +149,10 @@ static void refusals_and_nowhere(void **state) {
     assert_return_code(tcp_address("255.255.255.255", 1, &q.address, NULL), 0);
     run(&q);
     assert_true(s.error == TCP_UNREACHABLE || s.error == TCP_OTHER);
+    s = (struct seen){.wait_for = 1}; /* also where there is no IPv6: that is no trouble of ours */
+    assert_return_code(tcp_address("::1", 1, &q.address, NULL), 0);
+    run(&q);
+    assert_true(s.error == TCP_REFUSED || s.error == TCP_UNREACHABLE);
 }
 
 /* More is sent than the socket takes at once; the peer reads none of it after the first line. */
