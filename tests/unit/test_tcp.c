@@ -179,8 +179,8 @@ static void many_at_once_by_deadline(void **state) {
     int64_t order[N];
     for (int i = 0; i < N; i++) { /* deadlines in no order; a third of them answer */
         s[i] = (struct seen){.wait_for = 99};
-        order[i] = 20 + (i * 37) % N;
-        struct tcp_request q = request(&s[i], i % 3 ? "silent\n" : "PING\n", i % 3 ? order[i] : 3000);
+        struct tcp_request q = request(&s[i], i % 3 ? "silent\n" : "PING\n", i % 3 ? 20 + (i * 37) % N : 3000);
+        order[i] = q.deadline_ns;
         assert_return_code(tcp_start(tcp, &q, NULL, NULL), 0);
     }
     struct tcp_request q = request(&late, "silent\n", 200);
