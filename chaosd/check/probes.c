@@ -72,12 +72,18 @@ static int add_answer(struct work *w, struct probe_target *t, const struct event
     return 0;
 }
 
+/* What no run can have counted is not known: sums must not overflow. */
+static int64_t count_of(const struct event *e, const char *key) {
+    int64_t n = json_int_or(e->data, key, -1);
+    return n < 0 || n > INT64_C(1) << 40 ? -1 : n;
+}
+
 static void add_summary(struct probe_target *t, const struct event *e) {
-    t->asked = json_int_or(e->data, "asked", -1);
-    t->good = json_int_or(e->data, "good", -1);
-    t->bad = json_int_or(e->data, "bad", -1);
-    t->unsure = json_int_or(e->data, "unsure", -1);
-    t->unwritten = json_int_or(e->data, "unwritten", 0);
+    t->asked = count_of(e, "asked");
+    t->good = count_of(e, "good");
+    t->bad = count_of(e, "bad");
+    t->unsure = count_of(e, "unsure");
+    t->unwritten = count_of(e, "unwritten") > 0 ? count_of(e, "unwritten") : 0;
     struct probe_stretch *last = t->stretch_count ? &t->stretches[t->stretch_count - 1] : NULL;
     int64_t until = time_or(e->data, "last_asked", UNKNOWN_NS);
     if (last && last->end == UNKNOWN_NS && until != UNKNOWN_NS && until > last->seen)

@@ -201,10 +201,11 @@ static void wild_events(void **state) {
     fixture_event(&f, 1100, "probe/answer", "info", "tcp", "", "{\"probe\":\"pings\",\"ok\":false,\"asked\":\"x\",\"before_asked\":-1152921504606846975}");
     fixture_event(&f, 1200, "probe/answer", "info", "tcp", "", "{\"probe\":\"pings\",\"ok\":true,\"seen\":1152921504606846975,\"before_asked\":-5}");
     fixture_event(&f, 1300, "probe/summary", "info", "tcp", "", "{\"probe\":\"pings\",\"asked\":\"many\"}");
+    fixture_event(&f, 1300, "probe/summary", "info", "tcp", "", "{\"probe\":\"pings\",\"id\":2,\"asked\":9223372036854775807,\"good\":9223372036854775807,\"bad\":-4}");
     end(&f);
     struct judgement *j = judged(&f);
-    assert_int_equal(j->probes[0].target_count, 1);
-    assert_int_equal(j->probes[0].asked, -1);
+    assert_int_equal(j->probes[0].target_count, 2);
+    assert_true(j->probes[0].asked == -1 && j->probes[0].good == -1 && j->probes[0].bad == -1);
     assert_int_equal(check(j, "probe pings")->verdict, VERDICT_FAIL);
     judgement_free(j);
     fixture_free(&f);
