@@ -31,6 +31,8 @@ const char *probe_asked_of(const struct probe_figures *p, char *out, size_t size
 
 /* --- summary.json --- */
 
+enum { STRETCHES_MOST = 100 }; /* of one target; first_wrong and longest_wrong are of all */
+
 static json_t *stretch_json(const struct probe_stretch *s) {
     return s ? json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:s}", "start_ms", json_ms(s->start), "seen_ms", json_ms(s->seen), "end_ms", json_ms(s->end),
                          "min_ms", json_ms(s->min), "point_ms", json_ms(s->point), "max_ms", json_ms(s->max), "why", s->why)
@@ -45,11 +47,11 @@ static json_t *share_json(int64_t good, int64_t bad) {
 
 static json_t *target_json(const struct probe_target *t) {
     json_t *stretches = json_array();
-    for (size_t i = 0; i < t->stretch_count; i++)
+    for (size_t i = 0; i < t->stretch_count && i < STRETCHES_MOST; i++)
         json_array_append_new(stretches, stretch_json(&t->stretches[i]));
-    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:I}", "target", *t->name ? json_string(t->name) : json_null(), "asked", count_json(t->asked), "good",
-                     count_json(t->good), "bad", count_json(t->bad), "unsure", count_json(t->unsure), "wrong", stretches, "unwritten",
-                     (json_int_t)t->unwritten);
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:I}", "target", *t->name ? json_string(t->name) : json_null(), "asked", count_json(t->asked), "good",
+                     count_json(t->good), "bad", count_json(t->bad), "unsure", count_json(t->unsure), "wrong", stretches, "wrong_total",
+                     (json_int_t)t->stretch_count, "unwritten", (json_int_t)t->unwritten);
 }
 
 json_t *probe_json(const struct judgement *j, size_t i) {

@@ -108,6 +108,7 @@ static void flapping(void **state) {
     const struct probe_figures *p = &j->probes[0];
     assert_int_equal(p->targets[0].stretch_count, 100);
     assert_ptr_equal(p->longest, &p->targets[0].stretches[77]);
+    assert_true(p->longest->max > p->targets[0].stretches[78].max);
     judgement_free(j);
     fixture_free(&f);
 }
@@ -218,6 +219,7 @@ static void reports_tell_it(void **state) {
         {"text", "990..1,510..2,010"},
         {"json", "\"longest_wrong\": {\n        \"start_ms\": 2500.0"},
         {"json", "\"success\": 0.8"},
+        {"json", "\"wrong_total\": 1"},
         {"markdown", "| <code>pings</code> | continuous | web-0 | 15 | 3 | 990..1,510..2,010 |"},
         {"junit", "name=\"probe pings\""},
         {"junit", "3 of 15 answers wrong"},
