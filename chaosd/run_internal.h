@@ -105,6 +105,7 @@ struct run {
     struct timer *tick_timer;      /* run_tick.c */
     struct load_figures *figures;
     int64_t lag_due, stall_ns; /* next look at the loop; how late it may be */
+    int64_t stalled_since;     /* CLOCK_MONOTONIC; 0: the loop turns */
     int signal_fd;
     struct watch *signal_watch;
     int interrupts;
