@@ -217,17 +217,17 @@ def run(slots, deadline_ms, latency_ms):
         truths, stalls = truthd.end()
         for i, slot in enumerate(slots):
             slot.truth = {k: [t - mono for t in truths[i][k]] for k in ("begin", "end")}
-        return gather(slots, folder, [(a - mono, b - mono, "truthd stalled") for a, b in stalls if b - a > NEAR], deadline_ms)
+        return gather(slots, folder, [(a - mono, b - mono, "truthd stalled") for a, b in stalls if b - a > NEAR], latency_ms + deadline_ms // 4)
 
 
-def gather(slots, folder, disturbed, deadline_ms):
+def gather(slots, folder, disturbed, slow_ms):
     got = summary(folder)
     loads = [f"c{i}" for i in range(len(slots))] + ["control"]
     rows = read_rows(folder, loads)
     disturbed += [(e["data"]["from"], e["data"]["to"], "chaosd stalled") for e in tap.events(folder) if e["op"] == "self/stall"]
     for lane in LANES:
         disturbed += [(r["planned"], r["end"], "the control was slow")
-                      for r in rows.get(("control", lane), []) if r["outcome"] != GOOD or r["end"] - r["planned"] > deadline_ms * MS // 4]
+                      for r in rows.get(("control", lane), []) if r["outcome"] != GOOD or r["end"] - r["planned"] > slow_ms * MS]
     disturbed.sort()
     ends = []
     for d in disturbed:
@@ -424,12 +424,12 @@ class Harness:
         return place(cells * many, self.rate_limit, self.apart_ms)
 
     def go(self):
-        for deadline, latency in sorted({(c.deadline_ms, c.latency_ms) for c in self.cells}):
-            while True:
-                cells = [c for c in self.left() if (c.deadline_ms, c.latency_ms) == (deadline, latency)]
-                if not cells or self.wrong or time.monotonic() > self.limit:
-                    break
-                slots = self.next_batch(cells)
+        """Deadlines and latencies in turn, so that one which is disturbed again and again does not use up all the time."""
+        while self.left():
+            for deadline, latency in sorted({(c.deadline_ms, c.latency_ms) for c in self.left()}):
+                if self.wrong or time.monotonic() > self.limit:
+                    return self
+                slots = self.next_batch([c for c in self.left() if (c.deadline_ms, c.latency_ms) == (deadline, latency)])
                 seen = run(slots, deadline, latency)
                 self.take(seen)
                 self.tell(slots, seen)
