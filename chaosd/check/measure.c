@@ -127,7 +127,7 @@ static int row_add(struct work *w, size_t at, size_t ordinal, const struct sampl
         return -1;
     if (v->what == REQUEST_UNSENT_STALL) {
         f->stalled_unsent++;
-        f->own_unsent += s->reason == REASON_OTHER;
+        f->own_unsent += s->outcome == OUTCOME_UNSENT_STALL && s->reason == REASON_OTHER;
         return 0;
     }
     f->reasons[s->reason]++;

@@ -293,8 +293,11 @@ def find_window(seen, cell, windows, rows, begin, end):
     demand(len(mine) <= 1, f"{len(mine)} windows of one outage: {mine}")
     if not mine:
         last = end[0] - (cell.deadline_ms * MS if cell.kind in HOLDS else 0)
-        if not any(begin[1] <= r["start"] < last for r in rows) and any(begin[1] <= r["planned"] < last for r in rows):
+        sent = [r for r in rows if begin[1] <= r["start"] < last]
+        if not sent and any(begin[1] <= r["planned"] < last for r in rows):
             raise Disturbed("chaosd sent late: no request was sent in the outage")
+        if sent and all(r["outcome"] == GOOD for r in sent):  # and ended after it, see check_requests
+            raise Disturbed("truthd was slow: it read nothing in the outage")
         unless_disturbed(seen, begin[0], end[1], "no window")
     if mine[0]["max_ms"] is None:
         unless_disturbed(seen, begin[0], rows[-1]["end"], "the window never closed")
