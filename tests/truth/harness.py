@@ -298,7 +298,8 @@ def find_window(seen, cell, windows, rows, begin, end):
             raise Disturbed("chaosd sent late: no request was sent in the outage")
         if sent and all(r["outcome"] == GOOD for r in sent):  # and ended after it, see check_requests
             raise Disturbed("truthd was slow: it read nothing in the outage")
-        unless_disturbed(seen, begin[0], end[1], "no window")
+        near = [{k: r[k] for k in ("planned", "start", "end", "outcome", "reason")} for r in rows if begin[0] - 20 * MS <= r["start"] <= end[1] + 20 * MS]
+        unless_disturbed(seen, begin[0], end[1], f"no window for {begin}..{end}: {near}")
     if mine[0]["max_ms"] is None:
         unless_disturbed(seen, begin[0], rows[-1]["end"], "the window never closed")
     return mine[0]

@@ -6,7 +6,7 @@
  * One process serves many cells, each an HTTP/1.1 server on a port of 127.0.0.1 of its own that answers every request with 200 "ok", except
  * during its outage. What is answered is settled when a request is read; the answer goes out LATENCY_NS later. Lines on standard input:
  *   cell ID KIND FOR_NS   opens a port; answered at once with {"cell":ID,"port":PORT}
- *   at ID NS              the outage begins at NS (CLOCK_MONOTONIC) and lasts FOR_NS
+ *   at ID NS              the outage begins at NS (CLOCK_MONOTONIC), or as soon after as can be, and lasts FOR_NS
  * KIND is what the outage is:
  *   refuse     nobody listens (the port stays ours, so a connection is refused) and every connection is closed
  *   hang       requests are read and answered all at once when it is over
@@ -281,9 +281,7 @@ static void begin_outage(struct cell *c) {
         c->listener = -1;
     if (c->kind == BLACKHOLE && epoll_ctl(main_epoll, EPOLL_CTL_DEL, c->epoll_fd, NULL) < 0)
         die("epoll_ctl");
-    c->next_edge += c->for_ns;
-    if (c->next_edge < c->edges[0].after)
-        c->next_edge = c->edges[0].after;
+    c->next_edge = c->edges[0].after + c->for_ns; /* of its full length, also where it began late */
 }
 
 static void answer_waiting(struct cell *cell) {
