@@ -312,6 +312,10 @@ def late(r):
 def check_window(cell, w, rows, begin, end, explained):
     """Returns the bracket's width and the point's bias, ns. explained: each bad request of the window is the outage's."""
     least, most = end[0] - begin[1], end[1] - begin[0]
+    # A request that the server left lying until the outage was over, while it failed one that began later: "the last good one before" it is not.
+    first_bad = next((r["start"] for r in rows if r["start"] >= w["start_ms"] * MS - ROUNDING and r["outcome"] in (BAD, UNSENT_CAP)), 0)
+    if any(r["outcome"] == GOOD and begin[1] <= r["start"] <= first_bad and r["end"] > end[0] for r in rows):
+        raise Disturbed("truthd left a request of the outage lying and failed a later one")
     low, point, high = (int(w[k] * MS) for k in ("min_ms", "point_ms", "max_ms"))
     closed = int(w["end_ms"] * MS)
     demand(high + ROUNDING >= least, f"at most {ms(high)} ms: it was {ms(least)}")
