@@ -4,6 +4,7 @@
 # make check      every test, ends in "N passed, N failed, N skipped" (installs what is missing)
 # make check-asan the same under AddressSanitizer and UBSan      make valgrind  a short drill under valgrind
 # make bench      chaosd beside wrk, h2load, hey and bare libcurl: ratios, lateness, memory, judging (about 8 minutes)
+# make truth      known outages against what chaosd says of them   make quiet  nothing is broken, so nothing may be claimed
 # make deps       missing Debian packages only                    make install   DESTDIR= PREFIX=/usr/local
 # SAN=1, CC=clang, B=dir, V=1 change how and where it is built.
 
@@ -45,7 +46,7 @@ FUZZING ?=
 # With FUZZING libFuzzer drives the targets, else a main that replays their corpora.
 FUZZ_MAIN := $(if $(FUZZING),,$(B)/obj/tests/fuzz/replay.o)
 
-.PHONY: seeds screenshots bench bench-programs all deps deps-build deps-demo deps-check deps-fuzz deps-bench words fuzz fuzz-programs demo check check-asan valgrind test-programs install clean
+.PHONY: truth quiet seeds screenshots bench bench-programs all deps deps-build deps-demo deps-check deps-fuzz deps-bench words fuzz fuzz-programs demo check check-asan valgrind test-programs install clean
 all: $(B)/chaosd
 
 # The flags are part of what is built: a change of compiler or flags rebuilds.
@@ -131,6 +132,16 @@ valgrind: deps-check
 bench: deps-bench
 	@$(MAKE) --no-print-directory -j$$(nproc) bench-programs
 	@B=$(B) python3 tests/bench/bench.py --json $(B)/bench.json $(BENCH_OPTIONS)
+
+# 6,000 known outages, under 20 minutes; 50 quiet runs of a minute, ten at a time. OUT=FILE: the table as JSON too.
+OUT ?=
+truth: deps-check
+	@$(MAKE) --no-print-directory -j$$(nproc) test-programs
+	@CHAOSD=$(abspath $(B)/chaosd) B=$(abspath $(B)) python3 tests/truth/harness.py $(if $(OUT),--json $(OUT))
+
+quiet: deps-check
+	@$(MAKE) --no-print-directory -j$$(nproc) test-programs
+	@CHAOSD=$(abspath $(B)/chaosd) B=$(abspath $(B)) python3 tests/truth/quiet.py $(if $(OUT),--json $(OUT))
 
 # Every scenario with five seeds (SEEDS="1 2 3"): half an hour.
 seeds: deps-check

@@ -232,28 +232,37 @@ static void on_phase_timer(void *arg) {
 
 static void on_act_timer(void *arg) { acts_due(arg); }
 
+/* From the last tick that came in time to the first that does again: what piled up in between is not worked off when the loop turns again. */
+static void end_stall(struct run *r, int64_t now) {
+    if (!r->stalled_since)
+        return;
+    r->stalled_until = now;
+    recorder_event(r->rec, "self", "self/stall", "info", NULL, NULL,
+                   json_pack("{s:I,s:I}", "from", (json_int_t)recorder_from_monotonic(r->rec, r->stalled_since), "to",
+                             (json_int_t)recorder_from_monotonic(r->rec, now)));
+    r->stalled_since = 0;
+}
+
 /* Self-watch: a timer that comes late says that the loop did not turn. It also notices a recorder that can no longer write. */
 static void on_lag_timer(void *arg) {
     struct run *r = arg;
-    int64_t now = loop_now();
-    if (now - r->lag_due > r->stall_ns) {
-        r->stalled_until = now;
-        recorder_event(r->rec, "self", "self/stall", "info", NULL, NULL,
-                       json_pack("{s:I,s:I}", "from", (json_int_t)recorder_from_monotonic(r->rec, r->lag_due), "to",
-                                 (json_int_t)recorder_from_monotonic(r->rec, now)));
-    }
+    int64_t now = loop_now(), every = r->stall_ns / 4;
+    if (now - r->lag_due > r->stall_ns && !r->stalled_since)
+        r->stalled_since = r->lag_due - every;
+    else if (now - r->lag_due <= every)
+        end_stall(r, now);
     recorder_flush(r->rec, NULL);
     if (!r->out->tool_trouble && recorder_error(r->rec, &r->out->trouble) < 0) {
         r->out->tool_trouble = true;
         run_abort(r, "the history can no longer be written");
     }
-    r->lag_due = now + r->stall_ns / 4;
+    r->lag_due = now + every;
     timer_at(r->lag_timer, r->lag_due);
 }
 
 /* The watch itself may not have had its turn yet. */
 bool run_stalled(const struct run *r, int64_t since) {
-    return r->stalled_until >= since || (r->lag_due && loop_now() - r->lag_due > r->stall_ns);
+    return r->stalled_since || r->stalled_until >= since || (r->lag_due && loop_now() - r->lag_due > r->stall_ns);
 }
 
 static void on_signal(int events, void *arg) {
@@ -404,6 +413,7 @@ static void wait_and_run(struct run *r) {
     if (r->phase != PHASE_DONE)
         loop_run(r->loop);
     timer_stop(r->lag_timer);
+    end_stall(r, loop_now());
 }
 
 static int end_records(struct run *r, bool ran) {

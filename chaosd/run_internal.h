@@ -109,7 +109,8 @@ struct run {
     struct timer *tick_timer;      /* run_tick.c */
     struct load_figures *figures;
     int64_t lag_due, stall_ns; /* next look at the loop; how late it may be */
-    int64_t stalled_until;         /* the loop did not turn until then; 0: it always did */
+    int64_t stalled_since;     /* the loop does not turn since then, CLOCK_MONOTONIC; 0: it turns */
+    int64_t stalled_until;     /* the end of the last such time; 0: it always turned */
     int signal_fd;
     struct watch *signal_watch;
     int interrupts;

@@ -65,6 +65,8 @@ struct work {
 /* measure.c: requests to figures. After the acts are known. */
 int measure_loads(struct work *w, struct error *err);
 bool stalled_between(const struct work *w, int64_t from, int64_t to);
+/* excuse.c: may a stall of chaosd itself be why this request is bad? Then it says nothing of the target. */
+bool stall_excuses(const struct work *w, const struct load_work *l, const struct sample *s);
 /* baseline.c: how a load was before any act, and from when on a request counts as slow. Its samples are in order. */
 int baseline_measure(struct work *w, size_t load, struct error *err);
 /* control.c: windows in which a control failed as well become suspect. All rows are complete, stalls marked. */

@@ -56,8 +56,10 @@ struct lane_figures {
     bool control;         /* a load off the fault's path: shown, and believed when it doubts the others */
     bool closed;          /* loop: the next request waits for the last one's answer, so that latency counts from the send */
     bool silent;          /* by its nature: a program that tells of no requests. Not judged */
-    int64_t planned, good, bad, unsent, stalled_unsent, stale_retry;
+    int64_t planned, good, bad, unsent, stale_retry;
+    int64_t stalled_unsent;             /* not sent, or not to be judged, as chaosd itself stalled; not in planned */
     int64_t own_unsent;                 /* of stalled_unsent: no file, port or memory for them */
+    int64_t late;                       /* of planned: sent late (SAMPLE_LATE) */
     bool insecure;                      /* any TLS certificate was accepted */
     double by_requests;                 /* NaN: no samples */
     double by_time, time_low, time_high; /* NaN: not known */

@@ -97,12 +97,12 @@ struct request_view { /* a sample as every row sees it */
 static struct request_view view(const struct work *w, const struct load_work *l, const struct sample *s) {
     struct request_view v = {.what = REQUEST_GOOD, .end = s->end_ns, .latency = s->end_ns - s->planned_ns};
     const struct slow *slow = &l->slow[s->lane];
-    if (s->outcome == OUTCOME_UNSENT_STALL) {
+    if (s->outcome == OUTCOME_UNSENT_STALL || stall_excuses(w, l, s)) {
         v.what = v.speed = REQUEST_UNSENT_STALL;
         return v;
     }
     if (s->outcome != OUTCOME_GOOD) {
-        v.what = stalled_between(w, s->planned_ns, s->planned_ns) ? REQUEST_BAD_STALLED : REQUEST_BAD;
+        v.what = REQUEST_BAD;
         v.latency = LATENCY_BAD;
     }
     if (s->outcome == OUTCOME_UNSENT_CAP)
@@ -127,7 +127,7 @@ static int row_add(struct work *w, size_t at, size_t ordinal, const struct sampl
         return -1;
     if (v->what == REQUEST_UNSENT_STALL) {
         f->stalled_unsent++;
-        f->own_unsent += s->reason == REASON_OTHER;
+        f->own_unsent += s->outcome == OUTCOME_UNSENT_STALL && s->reason == REASON_OTHER;
         return 0;
     }
     f->reasons[s->reason]++;
@@ -136,6 +136,7 @@ static int row_add(struct work *w, size_t at, size_t ordinal, const struct sampl
     f->bad += s->outcome == OUTCOME_BAD;
     f->unsent += s->outcome == OUTCOME_UNSENT_CAP;
     f->stale_retry += (s->flags & SAMPLE_STALE_RETRY) != 0;
+    f->late += (s->flags & SAMPLE_LATE) != 0;
     r->touched += v->touched;
     r->from = s->start_ns < r->from ? s->start_ns : r->from;
     r->to = s->end_ns > r->to ? s->end_ns : r->to;

@@ -39,13 +39,15 @@ static int open_window(struct windows *w, size_t ordinal, int64_t start, int64_t
 static void add_good(struct windows *w, int64_t start, int64_t end) {
     bool missed = w->stall_pending;
     w->last_good_start = start;
-    w->stall_pending = false;
     if (!w->open)
         return;
     struct window *cur = &w->list[w->count - 1];
-    if (missed)
+    if (cur->goods_after && missed)
         cur->late = end;
+    else if (missed)
+        cur->stalled_before_last |= start - w->last_start >= w->over_ns;
     if (!cur->goods_after++) {
+        cur->good_start = start;
         cur->first_good_end = cur->latest_good_end = end;
     }
     cur->latest_good_end = max64(cur->latest_good_end, end);
@@ -56,50 +58,54 @@ static void add_good(struct windows *w, int64_t start, int64_t end) {
 }
 
 static int add_bad(struct windows *w, size_t ordinal, enum request what, int64_t start, int64_t end) {
-    if (!w->open) {
+    bool first = !w->open;
+    if (first) {
         int r = open_window(w, ordinal, start, end);
         if (r < 0)
             return r;
     }
     struct window *cur = &w->list[w->count - 1];
+    cur->stalled_before_last |= w->stall_pending && (first || start - w->last_start >= w->over_ns);
+    cur->stalled = cur->stalled_before_last;
     cur->goods_after = 0;
     cur->late = WINDOW_UNKNOWN;
     cur->last_start = start;
     cur->last = ordinal;
     cur->bad += what != REQUEST_SLOW;
     cur->slow += what == REQUEST_SLOW;
-    cur->stalled |= what == REQUEST_BAD_STALLED || w->stall_pending;
-    w->stall_pending = false;
     return 0;
 }
 
 int windows_add(struct windows *w, size_t ordinal, enum request what, int64_t start, int64_t end) {
-    switch (what) {
-    case REQUEST_GOOD:
-        add_good(w, start, end);
-        return 0;
-    case REQUEST_BAD:
-    case REQUEST_SLOW:
-    case REQUEST_BAD_STALLED:
-        return add_bad(w, ordinal, what, start, end);
-    case REQUEST_UNSENT_STALL:
-        /* It says nothing of the target. Inside a window, or right before one, it takes the edge's meaning away; within the
-         * goods that close a window it leaves two possible ends. */
+    if (what == REQUEST_UNSENT_STALL) {
+        /* Right before or after the bad ones it takes the edge's meaning away; within the goods that close a window it leaves two
+         * possible ends; between bad ones it matters only where a recovery fits in. */
+        w->stall_pending = true;
         if (w->open && !w->list[w->count - 1].goods_after)
             w->list[w->count - 1].stalled = true;
-        else
-            w->stall_pending = true;
         return 0;
     }
-    return 0;
+    int rc = 0;
+    if (what == REQUEST_GOOD)
+        add_good(w, start, end);
+    else
+        rc = add_bad(w, ordinal, what, start, end);
+    w->stall_pending = false;
+    w->last_start = start;
+    return rc;
 }
+
+static bool meet(int64_t from, int64_t to, int64_t a, int64_t b) { return from <= b && to >= a; }
 
 void windows_stall(struct windows *w, int64_t from, int64_t to, int64_t data_end) {
     for (size_t i = 0; i < w->count; i++) {
         struct window *cur = &w->list[i];
         int64_t begin = cur->before != WINDOW_UNKNOWN ? cur->before : cur->first_start;
-        int64_t end = cur->end != WINDOW_UNKNOWN ? cur->end : data_end;
-        cur->stalled |= from <= end && to >= begin;
+        bool closed = cur->end != WINDOW_UNKNOWN;
+        int64_t end = closed ? cur->end : data_end;
+        cur->stalled |= meet(from, to, begin, cur->first_start) || meet(from, to, cur->first_end, cur->first_end) ||
+                        meet(from, to, cur->last_start, closed ? cur->good_start : end) || meet(from, to, end, end) ||
+                        (to - from >= w->over_ns && meet(from, to, begin, end));
     }
 }
 

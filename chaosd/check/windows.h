@@ -11,8 +11,7 @@ enum request {
     REQUEST_GOOD,
     REQUEST_BAD,
     REQUEST_SLOW,         /* as bad, and counted apart: for windows of degradation */
-    REQUEST_BAD_STALLED,  /* planned while chaosd stalled */
-    REQUEST_UNSENT_STALL, /* it says nothing, as chaosd itself stalled */
+    REQUEST_UNSENT_STALL, /* it says nothing of the target, as chaosd itself stalled */
 };
 
 #define WINDOW_UNKNOWN INT64_MIN
@@ -22,11 +21,13 @@ struct window {
     int64_t first_start, first_end; /* of the first bad */
     int64_t last_start;            /* of the last bad */
     int64_t end;                   /* end of the closing streak's first good; WINDOW_UNKNOWN: never closed */
+    int64_t good_start;            /* start of the first good after the last bad, where goods_after > 0 */
     int64_t late;                  /* what end would be if all that was missed within the closing streak was bad; WINDOW_UNKNOWN */
     int64_t goods_after, first_good_end, latest_good_end; /* the streak after the last bad; 0: none */
     int64_t bad, slow;
     size_t first, last;            /* ordinals of the first and last bad, as fed */
-    bool stalled;                  /* chaosd itself stalled inside */
+    bool stalled;                  /* chaosd itself stalled where it matters: see windows_stall */
+    bool stalled_before_last;      /* the part of it that a later bad one does not take back */
     const char *suspect;           /* why else it is not to be judged, or NULL */
 };
 
@@ -37,13 +38,16 @@ struct windows {
     bool open, stall_pending;
     bool hold; /* set by the caller: the window does not close yet, as another that lies in it is open */
     int64_t last_good_start; /* WINDOW_UNKNOWN: none yet */
+    int64_t last_start;      /* of the last request that says something */
 };
 
 void windows_init(struct windows *w, int64_t goods, int64_t over_ns);
 int windows_add(struct windows *w, size_t ordinal, enum request what, int64_t start, int64_t end); /* 0 or -ENOMEM */
 void windows_free(struct windows *w);
 
-/* Marks the windows that a stall of chaosd itself touches, bracket included; data_end stands for an open window's end. */
+/* Marks the windows whose bracket a stall of chaosd itself may have widened or cut: it touches the gap before the first bad, the end of the first bad,
+ * the gap after the last bad or the end; or it was long enough (over_ns) to hide that the service came back in the meantime. A shorter one between bad
+ * requests changes nothing. data_end stands for an open window's end. */
 void windows_stall(struct windows *w, int64_t from, int64_t to, int64_t data_end);
 
 /* The bracket. min is always known; point and max are WINDOW_UNKNOWN where the window never closed, max also where no good

@@ -20,7 +20,7 @@
  *   run/loads-end   info  {}                                   no arrival is planned after this
  *   run/abort       info  {"why"}                              a person or a guard ended it
  *   run/end         info  {"samples"}                                last event of a run that was not killed
- *   self/stall      info  {"from","to"}                        the loop did not turn: chaosd itself stalled
+ *   self/stall      info  {"from","to"}                        the loop did not turn in time: chaosd itself stalled
  *   self/error      info  {"why"}                              tool trouble (disk full): the run is inconclusive
  *   self/left       info  {"why"}                              something could not be undone: `chaosd revert` has it
  *   cluster/pod     info  kind: created|started|exited|ready|unready|frozen|thawed|backoff|failed|removed; target: pod name;
@@ -70,11 +70,11 @@ struct sample {
     uint8_t lane, outcome, reason, steps; /* steps: how many were done */
     uint16_t status;                      /* last HTTP status, 0: none */
     uint16_t target;                      /* number from load/target, 65535: none */
-    uint8_t flags, zero;                  /* bit 0: new connection; bit 1: stale retry; bit 2: sent late (over 5 ms) */
+    uint8_t flags, zero;                  /* bit 0: new connection; bit 1: stale retry; bit 2: sent late (over 5 ms); bit 3: it went out */
     uint32_t bytes;
     uint32_t dns_us, connect_us, tls_us, first_byte_us; /* since start; 0: not reached, or reused */
     uint32_t zero2;
 };
 _Static_assert(sizeof(struct sample) == 64, "sample records are 64 bytes");
-enum { SAMPLE_NEW_CONNECTION = 1, SAMPLE_STALE_RETRY = 2, SAMPLE_LATE = 4 };
+enum { SAMPLE_NEW_CONNECTION = 1, SAMPLE_STALE_RETRY = 2, SAMPLE_LATE = 4, SAMPLE_SENT = 8 };
 #define SAMPLE_NO_TARGET 65535

@@ -328,7 +328,8 @@ static int op_fill(struct http_op *op, const struct http_request *r, struct erro
     op->socket_errno = 0;
     op->opened = false;
     op->sent = 0;
-    op->too_big = op->endless = op->timed_out = op->telling = op->refused_retry = false;
+    op->fd = CURL_SOCKET_BAD;
+    op->too_big = op->endless = op->timed_out = op->looked = op->telling = op->refused_retry = false;
     op->once = !idempotent(r->method);
     op->detail[0] = 0;
     buf_clear(&op->in);
@@ -395,6 +396,7 @@ static void fill_result(struct http_op *op, CURLcode code, struct http_result *r
     ret->start_ns = op->start_ns;
     ret->first_byte_us = info_us(e, CURLINFO_STARTTRANSFER_TIME_T);
     ret->new_connection = connects > 0;
+    ret->sent = op->sent > 0;
     ret->stale_retry = op->sent > 1;
     if (!ret->new_connection)
         return; /* libcurl's times of looking up and connecting would be those of finding the connection */

@@ -37,6 +37,7 @@ struct http_result {
     int64_t start_ns, end_ns; /* handed to libcurl, last byte (or failure) seen */
     uint32_t dns_us, connect_us, tls_us, first_byte_us; /* since the start; 0 when not reached or reused */
     bool new_connection;
+    bool sent; /* the request began to go out */
     /* The reused connection was dead. A request whose method may be repeated (GET, HEAD, PUT, DELETE, OPTIONS) was silently sent again by
      * libcurl, as most clients do; any other was not, and ends as HTTP_RESET. */
     bool stale_retry;

@@ -4,6 +4,7 @@
 #include "io/netsock.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -71,11 +72,24 @@ static void act(struct http_net *n, curl_socket_t fd, int flags) {
     leave(h);
 }
 
+/* After a stall of our own an answer may lie in the socket that came in time: it is taken before the request is declared late. */
+static bool look_once_more(struct http_op *op) {
+    struct pollfd p = {.fd = op->fd, .events = POLLIN};
+    if (op->looked || op->fd == CURL_SOCKET_BAD || poll(&p, 1, 0) <= 0)
+        return false;
+    op->looked = true;
+    act(op->net, op->fd, CURL_CSELECT_IN);
+    return true;
+}
+
 static void expire(struct http_net *n) {
     int64_t now = loop_now(), next;
     while (!n->http->dying && (next = http_deadline_next(n)) && next <= now) {
-        n->heap[0]->timed_out = true;
-        http_op_ended(n->heap[0], CURLE_OPERATION_TIMEDOUT, loop_now());
+        struct http_op *op = n->heap[0];
+        if (look_once_more(op))
+            continue; /* it may be gone */
+        op->timed_out = true;
+        http_op_ended(op, CURLE_OPERATION_TIMEDOUT, loop_now());
     }
 }
 
@@ -144,9 +158,11 @@ static struct sock *sock_get(struct http_net *n, curl_socket_t fd) {
 }
 
 static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, void *per_socket) {
-    (void)easy;
     (void)per_socket;
     struct http_net *n = arg;
+    struct http_op *op = NULL;
+    if (easy && curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&op) == CURLE_OK && op && (what != CURL_POLL_REMOVE || op->fd == fd))
+        op->fd = what == CURL_POLL_REMOVE ? CURL_SOCKET_BAD : fd;
     if (what == CURL_POLL_REMOVE) {
         struct sock *s = (size_t)fd < n->sock_count ? n->socks[fd] : NULL;
         /* Only a connection that was made rests: libcurl closes one that is still connecting without telling anybody. */

@@ -52,10 +52,11 @@ struct http_op {
     char method[16];
     bool fresh, insecure, with_body, headers_set;
     size_t heap_at, max_body, header_bytes;
+    curl_socket_t fd; /* that libcurl last waited on for it; CURL_SOCKET_BAD: none */
     int socket_errno; /* why a socket could not be opened */
     bool opened;      /* one was, for another address */
     unsigned sent;    /* times the request was about to go out: more than 1 is libcurl's silent retry */
-    bool too_big, endless, timed_out;
+    bool too_big, endless, timed_out, looked; /* looked: into the socket, past the deadline */
     bool once, refused_retry; /* must not be sent twice; was to be */
     char detail[CURL_ERROR_SIZE];
 };

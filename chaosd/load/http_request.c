@@ -124,7 +124,8 @@ static void note_result(struct request *r, const struct http_result *res) {
     uint64_t bytes = (uint64_t)s->bytes + res->body_len;
     s->bytes = bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)bytes;
     s->status = (uint16_t)res->status;
-    s->flags |= (uint8_t)((res->new_connection ? SAMPLE_NEW_CONNECTION : 0) | (res->stale_retry ? SAMPLE_STALE_RETRY : 0));
+    s->flags |= (uint8_t)((res->new_connection ? SAMPLE_NEW_CONNECTION : 0) | (res->stale_retry ? SAMPLE_STALE_RETRY : 0) |
+                          (res->sent ? SAMPLE_SENT : 0));
     if (r->start_ns)
         return;
     r->start_ns = res->start_ns;

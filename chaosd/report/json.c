@@ -173,6 +173,7 @@ static json_t *figures_json(const struct judgement *j, const struct lane_figures
         put(&p, "insecure", json_boolean(f->insecure));
     }
     put(&p, "stale_retry", json_integer(f->stale_retry));
+    put(&p, "late", json_integer(f->late));
     put(&p, "availability", availability_json(f));
     put(&p, "latency_ms", latency_json(f));
     put(&p, "reasons", reasons_json(f));

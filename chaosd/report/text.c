@@ -123,7 +123,7 @@ static void put_trouble(const struct judgement *j, struct arena *a, struct buf *
                 before = ", ";
             }
         if (f->stalled_unsent > f->own_unsent)
-            buf_printf(out, "; %s not sent as chaosd itself stalled (not counted)", words_count(f->stalled_unsent - f->own_unsent, n));
+            buf_printf(out, "; %s not sent or not judged as chaosd itself stalled (not counted)", words_count(f->stalled_unsent - f->own_unsent, n));
         buf_str(out, "\n");
     }
 }

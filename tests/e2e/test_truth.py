@@ -9,7 +9,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "truth"))
 import harness  # noqa: E402
 
 PERIOD_MS, DEADLINE_MS, PHASES = 50, 400, 6
-GROUPS = [("refuse", 137), ("refuse", 413), ("503", 137), ("reset", 137), ("hang", 137), ("hang", 613), ("blackhole", 613)]
+GROUPS = [("refuse", 137), ("refuse", 1013), ("503", 137), ("reset", 137), ("hang", 137), ("hang", 1013), ("blackhole", 1013)]
 
 
 def test_truth():

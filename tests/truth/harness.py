@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The truth harness: servers whose one outage each is known to the nanosecond (truthd), against what chaosd says of it.
+"""The truth harness, `make truth`: servers whose one outage each is known to the nanosecond (truthd), against what chaosd says of it.
 
 A cell is one such outage: kind, length N, deadline, sampling period T of a lane, and phase of the outage within that period. Many cells
 run beside each other in one run of chaosd. What each can see is said beforehand (`sees`):
@@ -7,11 +7,18 @@ run beside each other in one run of chaosd. What each can see is said beforehand
   slow   hang and blackhole shorter than the deadline: every request is answered in time, so no downtime may be claimed
 Some claims hold whatever the machine does, and are demanded of every cell of every attempt; for others the machine must have left the cell's
 edges alone. Cells that were disturbed are run again, so that in the end each has been seen undisturbed. Disturbances are told by those
-whom they hit: stalls of chaosd (its own events), stalls of truthd, and a control server without an outage."""
+whom they hit: stalls of chaosd (its own events), stalls of truthd, and a control server without an outage.
+
+    B=build python3 tests/truth/harness.py [--phases 100] [--rate 2500] [--minutes 18] [--json FILE]
+
+Exit: 0 when the truth lay in the bracket every time and each cell was seen undisturbed, else 1."""
+import argparse
 import bisect
 import dataclasses
+import heapq
 import json
 import pathlib
+import random
 import struct
 import subprocess
 import sys
@@ -31,6 +38,8 @@ LANES = ("fresh", "reused")
 GOODS, OVER_MS = 5, 300  # what closes a window here
 ROUNDING = 2_000  # ns; the summary's times are whole us
 NEAR = 20 * MS
+LATENCIES_MS = (0, 20)
+LATE = 10 * MS  # allowed for in every claim; more than this is no figure for a table
 CONTROL_RATE = 100
 
 
@@ -39,7 +48,7 @@ def sees(kind, n_ms, deadline_ms, period_ms):
         return "bad" if n_ms > period_ms else None
     if n_ms > deadline_ms + period_ms:
         return "bad"
-    return "slow" if n_ms < deadline_ms - 20 else None  # between the two it depends on the phase
+    return "slow" if n_ms + max(LATENCIES_MS) < deadline_ms else None  # between the two it depends on the phase
 
 
 @dataclasses.dataclass
@@ -49,6 +58,7 @@ class Cell:
     deadline_ms: int
     period_ms: int  # of one lane
     phase: float    # of the outage's begin within the period, 0..1
+    latency_ms: int  # of the server's answers
     seen: set = dataclasses.field(default_factory=set)  # lanes, undisturbed
     tries: int = 0
 
@@ -75,7 +85,7 @@ class Cell:
 
 def stratified(kind, n_ms, deadline_ms, period_ms, phases):
     assert sees(kind, n_ms, deadline_ms, period_ms), (kind, n_ms, deadline_ms, period_ms)
-    return [Cell(kind, n_ms, deadline_ms, period_ms, (k + 0.5) / phases) for k in range(phases)]
+    return [Cell(kind, n_ms, deadline_ms, period_ms, (k + 0.5) / phases, LATENCIES_MS[k % 2]) for k in range(phases)]
 
 
 # --- one run of chaosd with many cells ---
@@ -89,17 +99,19 @@ class Slot:  # a cell in a run; a cell may be there several times
     port: int = 0
 
 
-def place(cells, rate_limit, first_ms=1500):
-    """Starts, so that no more than rate_limit requests are sent a second. Offsets keep the edges of different cells apart."""
-    slots, running, at = [], [], first_ms
-    for i, cell in enumerate(sorted(cells, key=lambda c: c.length_ms)):
+def place(cells, rate_limit, apart_ms, first_ms=1500):
+    """Starts, one a little after the other so that no stall hits all edges, and so that no more than rate_limit requests are sent a second."""
+    slots, running, total, at = [], [], 0, first_ms
+    for cell in cells:
         rate = 2000 / cell.period_ms
-        running = [(end, r) for end, r in running if end > at]
-        while running and sum(r for _, r in running) + rate > rate_limit:
-            at = min(end for end, _ in running)
-            running = [(end, r) for end, r in running if end > at]
-        slots.append(Slot(cell, at + 17 * (i % 23)))
-        running.append((at + cell.length_ms + 400, rate))
+        while running and (running[0][0] <= at or total + rate > rate_limit):
+            end, ended = heapq.heappop(running)
+            total -= ended
+            at = max(at, end)
+        slots.append(Slot(cell, at))
+        heapq.heappush(running, (at + cell.length_ms + 200, rate))
+        total += rate
+        at += apart_ms
     return slots
 
 
@@ -118,8 +130,8 @@ def scenario(slots, control_port, deadline_ms):
 
 
 class Truthd:
-    def __init__(self):
-        self.p = subprocess.Popen([BUILD / "tests/truth/truthd"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+    def __init__(self, latency_ns):
+        self.p = subprocess.Popen([BUILD / "tests/truth/truthd", str(latency_ns)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
     def port(self, cell_id, kind, for_ns):
         self.p.stdin.write(f"cell {cell_id} {kind} {for_ns}\n")
@@ -183,8 +195,8 @@ def read_rows(folder, loads):
     return rows
 
 
-def run(slots, deadline_ms):
-    with Scratch() as s, Truthd() as truthd:
+def run(slots, deadline_ms, latency_ms):
+    with Scratch() as s, Truthd(latency_ms * MS) as truthd:
         for i, slot in enumerate(slots):
             slot.port = truthd.port(i, slot.cell.kind, slot.cell.n_ms * MS)
         text, end_ms = scenario(slots, truthd.port(len(slots), "none", 1), deadline_ms)
@@ -205,17 +217,17 @@ def run(slots, deadline_ms):
         truths, stalls = truthd.end()
         for i, slot in enumerate(slots):
             slot.truth = {k: [t - mono for t in truths[i][k]] for k in ("begin", "end")}
-        return gather(slots, folder, [(a - mono, b - mono, "truthd stalled") for a, b in stalls if b - a > NEAR], deadline_ms)
+        return gather(slots, folder, [(a - mono, b - mono, "truthd stalled") for a, b in stalls if b - a > NEAR], latency_ms + deadline_ms // 4)
 
 
-def gather(slots, folder, disturbed, deadline_ms):
+def gather(slots, folder, disturbed, slow_ms):
     got = summary(folder)
     loads = [f"c{i}" for i in range(len(slots))] + ["control"]
     rows = read_rows(folder, loads)
     disturbed += [(e["data"]["from"], e["data"]["to"], "chaosd stalled") for e in tap.events(folder) if e["op"] == "self/stall"]
     for lane in LANES:
-        disturbed += [(r["planned"], max(r["end"], r["planned"] + deadline_ms * MS) if r["outcome"] != GOOD else r["end"], "the control was slow")
-                      for r in rows.get(("control", lane), []) if r["outcome"] != GOOD or r["end"] - r["planned"] > deadline_ms * MS // 4]
+        disturbed += [(r["planned"], r["end"], "the control was slow")
+                      for r in rows.get(("control", lane), []) if r["outcome"] != GOOD or r["end"] - r["planned"] > slow_ms * MS]
     disturbed.sort()
     ends = []
     for d in disturbed:
@@ -280,10 +292,14 @@ def find_window(seen, cell, windows, rows, begin, end):
         return None
     demand(len(mine) <= 1, f"{len(mine)} windows of one outage: {mine}")
     if not mine:
-        hold = cell.deadline_ms * MS if cell.kind in HOLDS else 0
-        sent = [r for r in rows if r["outcome"] != UNSENT_STALL and begin[1] <= r["start"] < end[0] - hold]
-        demand(not sent, "no window, though requests were sent in the outage")
-        unless_disturbed(seen, begin[0], end[1], "no window, and no request was sent in the outage")
+        last = end[0] - (cell.deadline_ms * MS if cell.kind in HOLDS else 0)
+        sent = [r for r in rows if begin[1] <= r["start"] < last]
+        if not sent and any(begin[1] <= r["planned"] < last for r in rows):
+            raise Disturbed("chaosd sent late: no request was sent in the outage")
+        if sent and all(r["outcome"] == GOOD for r in sent):  # and ended after it, see check_requests
+            raise Disturbed("truthd was slow: it read nothing in the outage")
+        near = [{k: r[k] for k in ("planned", "start", "end", "outcome", "reason")} for r in rows if begin[0] - 20 * MS <= r["start"] <= end[1] + 20 * MS]
+        unless_disturbed(seen, begin[0], end[1], f"no window for {begin}..{end}: {near}")
     if mine[0]["max_ms"] is None:
         unless_disturbed(seen, begin[0], rows[-1]["end"], "the window never closed")
     return mine[0]
@@ -296,6 +312,10 @@ def late(r):
 def check_window(cell, w, rows, begin, end, explained):
     """Returns the bracket's width and the point's bias, ns. explained: each bad request of the window is the outage's."""
     least, most = end[0] - begin[1], end[1] - begin[0]
+    # A request that the server left lying until the outage was over, while it failed one that began later: "the last good one before" it is not.
+    first_bad = next((r["start"] for r in rows if r["start"] >= w["start_ms"] * MS - ROUNDING and r["outcome"] in (BAD, UNSENT_CAP)), 0)
+    if any(r["outcome"] == GOOD and begin[1] <= r["start"] <= first_bad and r["end"] > end[0] for r in rows):
+        raise Disturbed("truthd left a request of the outage lying and failed a later one")
     low, point, high = (int(w[k] * MS) for k in ("min_ms", "point_ms", "max_ms"))
     closed = int(w["end_ms"] * MS)
     demand(high + ROUNDING >= least, f"at most {ms(high)} ms: it was {ms(least)}")
@@ -307,7 +327,10 @@ def check_window(cell, w, rows, begin, end, explained):
     sent = [r for r in rows if r["outcome"] != UNSENT_STALL]
     bad = [i for i, r in enumerate(sent) if r["outcome"] != GOOD]
     demand(bad[0] > 0 and bad[-1] + 1 < len(sent), "no good request on both sides")
-    first_bad, first_good = sent[bad[0]], sent[bad[-1] + 1]
+    last_good, first_bad, last_bad, first_good = sent[bad[0] - 1], sent[bad[0]], sent[bad[-1]], sent[bad[-1] + 1]
+    defined = (max(0, last_bad["start"] - first_bad["end"]), first_good["end"] - first_bad["start"], first_good["end"] - last_good["start"])
+    demand(all(abs(a - b) <= ROUNDING for a, b in zip((low, point, high), defined)),
+           f"{ms(low)}..{ms(point)}..{ms(high)} ms, by the definition {'..'.join(map(ms, defined))}")
     period = cell.period_ms * MS
     width, lateness = high - low, late(first_bad) + late(first_good)
     limit = 2 * period + (first_bad["end"] - first_bad["start"]) + (first_good["end"] - first_good["start"]) + lateness
@@ -333,6 +356,8 @@ def check_lane(seen, index, lane):
     figures = check_window(cell, w, rows, begin, end, not excused) if w else None
     if excused:
         raise Disturbed(f"a request failed apart from the outage; {excused}")
+    if figures and figures[2] > LATE:
+        raise Disturbed("chaosd sent late at an edge")
     edges = ((begin[0] - cell.period_ms * MS, begin[1] + cell.period_ms * MS), (end[0] - cell.period_ms * MS, end[1] + cell.period_ms * MS))
     if w:
         closed, high = w["end_ms"] * MS, w["max_ms"] * MS
@@ -354,7 +379,6 @@ class Line:  # of the table: what came out for all cells of a group, lane by lan
     sees: str
     cells: int = 0
     contained: int = 0
-    claims: int = 0   # windows that chaosd stood by, disturbed cells included
     widest_ns: int = 0
     bias_ns: int = 0
     late_ns: int = 0
@@ -362,9 +386,10 @@ class Line:  # of the table: what came out for all cells of a group, lane by lan
 
 
 class Harness:
-    def __init__(self, cells, rate_limit=600, batch=60, seconds=80, say=lambda text: print("# " + text, flush=True)):
+    def __init__(self, cells, rate_limit=600, batch=60, seconds=80, apart_ms=37, copies=12, say=lambda text: print("# " + text, flush=True)):
         self.cells, self.rate_limit, self.batch, self.limit, self.say = cells, rate_limit, batch, time.monotonic() + seconds * tap.SLOW, say
-        self.wrong, self.why = [], {}
+        self.apart_ms, self.copies = apart_ms, copies
+        self.wrong, self.why, self.random = [], {}, random.Random(1)
         self.lines = {}
         for c in cells:
             for lane in LANES:
@@ -400,31 +425,32 @@ class Harness:
     def next_batch(self, cells):
         """The cells that were tried least; where few are left, each several times, so that one stall does not hit all."""
         cells = sorted(cells, key=lambda c: c.tries)[: self.batch]
-        many = max(1, min(4, self.batch // len(cells))) if cells[0].tries else 1
+        many = max(1, min(self.copies, self.batch // len(cells))) if cells[0].tries else 1
         for c in cells:
             c.tries += 1
-        return place([c for c in cells for _ in range(many)], self.rate_limit)
+        self.random.shuffle(cells)
+        return place(cells * many, self.rate_limit, self.apart_ms)
 
     def go(self):
-        for deadline in sorted({c.deadline_ms for c in self.cells}):
-            while True:
-                cells = [c for c in self.left() if c.deadline_ms == deadline]
-                if not cells or self.wrong or time.monotonic() > self.limit:
-                    break
-                slots = self.next_batch(cells)
-                seen = run(slots, deadline)
+        """Deadlines and latencies in turn, so that one which is disturbed again and again does not use up all the time."""
+        while self.left():
+            for deadline, latency in sorted({(c.deadline_ms, c.latency_ms) for c in self.left()}):
+                if self.wrong or time.monotonic() > self.limit:
+                    return self
+                slots = self.next_batch([c for c in self.left() if (c.deadline_ms, c.latency_ms) == (deadline, latency)])
+                seen = run(slots, deadline, latency)
                 self.take(seen)
-                self.tell(deadline, slots, seen)
+                self.tell(slots, seen)
         return self
 
-    def tell(self, deadline, slots, seen):
-        left = len([c for c in self.left() if c.deadline_ms == deadline])
+    def tell(self, slots, seen):
         what = {}
         for begin, end, text in seen.disturbed:
             n, longest = what.get(text, (0, 0))
             what[text] = n + 1, max(longest, end - begin)
         noise = ", ".join(f"{text} {n} times (up to {longest // MS} ms)" for text, (n, longest) in what.items())
-        self.say(f"deadline {deadline} ms: {len(slots)} outages, {left} cells still to be seen undisturbed" + (f"; {noise}" if noise else ""))
+        self.say(f"deadline {slots[0].cell.deadline_ms} ms, answers after {slots[0].cell.latency_ms} ms: {len(slots)} outages, "
+                 f"{len(self.left())} cells still to be seen undisturbed" + (f"; {noise}" if noise else ""))
 
     def verdict(self):
         """Nothing, or why it failed."""
@@ -438,9 +464,9 @@ class Harness:
 
     def table(self):
         return [{"kind": x.group[0], "n_ms": x.group[1], "lane": x.lane, "deadline_ms": x.group[2], "period_ms": x.group[3], "sees": x.sees,
-                 "cells": x.cells, "contained": x.contained, "widest_ms": round(x.widest_ns / 1e6, 3) if x.sees == "bad" else None,
-                 "worst_bias_ms": round(x.bias_ns / 1e6, 3) if x.sees == "bad" else None,
-                 "late_ms": round(x.late_ns / 1e6, 3) if x.sees == "bad" else None, "repeated": x.repeated}
+                 "cells": x.cells, "contained": x.contained, "widest_ms": round(x.widest_ns / 1e6, 3) if x.widest_ns else None,
+                 "worst_bias_ms": round(x.bias_ns / 1e6, 3) if x.widest_ns else None,
+                 "late_ms": round(x.late_ns / 1e6, 3) if x.widest_ns else None, "repeated": x.repeated}
                 for x in self.lines.values()]
 
 
@@ -450,3 +476,36 @@ def print_table(rows):
     widths = [max(len(h), *(len(t[i]) for t in text)) for i, h in enumerate(heads)]
     for t in [heads, *text]:
         print("# " + "  ".join(x.rjust(w) for x, w in zip(t, widths)))
+
+
+# --- all of it ---
+
+PERIODS_MS = {7: 5, 37: 20, 137: 50, 1013: 100, 4967: 200, 16007: 400}  # by N, so that N is seen
+DEADLINES_MS = {7: (60, 250), 37: (60, 250), 137: (60, 250), 1013: (250, 1500), 4967: (250, 1500), 16007: (250, 1500)}
+KINDS = ("refuse", "503", "reset", "hang", "blackhole")
+
+
+def matrix(phases):
+    return [c for n, period in PERIODS_MS.items() for deadline in DEADLINES_MS[n] for kind in KINDS
+            for c in stratified(kind, n, deadline, period, phases)]
+
+
+def main():
+    a = argparse.ArgumentParser(description="Known outages against what chaosd says of them.")
+    a.add_argument("--phases", type=int, default=100)
+    a.add_argument("--rate", type=int, default=2500, help="requests a second, all cells together")
+    a.add_argument("--minutes", type=float, default=18)
+    a.add_argument("--json", type=pathlib.Path)
+    o = a.parse_args()
+    began = time.monotonic()
+    h = Harness(matrix(o.phases), rate_limit=o.rate, batch=400, seconds=60 * o.minutes, apart_ms=13, copies=4).go()
+    print_table(h.table())
+    why = h.verdict()
+    if o.json:
+        o.json.write_text(json.dumps({"seconds": round(time.monotonic() - began), "ok": not why, "why": why, "disturbances": h.why, "cells": h.table()}, indent=1) + "\n")
+    print(f"# {'FAILED: ' + why if why else 'every bracket held the truth'}; {(time.monotonic() - began) / 60:.1f} minutes")
+    return 1 if why else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

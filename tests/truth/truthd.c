@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* truthd: servers whose one outage each is known to the nanosecond, to hold chaosd's measurements against. It shares no code with chaosd.
  *
+ *   truthd LATENCY_NS
+ *
  * One process serves many cells, each an HTTP/1.1 server on a port of 127.0.0.1 of its own that answers every request with 200 "ok", except
- * during its outage. Lines on standard input:
+ * during its outage. What is answered is settled when a request is read; the answer goes out LATENCY_NS later. Lines on standard input:
  *   cell ID KIND FOR_NS   opens a port; answered at once with {"cell":ID,"port":PORT}
- *   at ID NS              the outage begins at NS (CLOCK_MONOTONIC) and lasts FOR_NS
+ *   at ID NS              the outage begins at NS (CLOCK_MONOTONIC), or as soon after as can be, and lasts FOR_NS
  * KIND is what the outage is:
  *   refuse     nobody listens (the port stays ours, so a connection is refused) and every connection is closed
  *   hang       requests are read and answered all at once when it is over
@@ -63,13 +65,18 @@ struct conn {
     size_t len;       /* bytes held */
     size_t skip;      /* bytes of a body still to come */
     unsigned waiting; /* requests read and not answered */
+    int64_t due_ns;   /* when the answer in the queue goes out; 0: none */
+    bool good;        /* that answer */
+    struct conn *prev_due, *next_due;
     char data[4096];  /* headers; bodies are skipped as they come */
 };
 
 static struct cell cells[CELLS];
 static size_t cell_count;
 static struct cell *first_due; /* whose edge is next; NULL: none */
-static int main_epoll = -1, edge_timer = -1, beat_timer = -1;
+static struct conn *queue_head, *queue_tail; /* answers to come, by due_ns */
+static int64_t latency_ns;
+static int main_epoll = -1, edge_timer = -1, beat_timer = -1, answer_timer = -1;
 static int64_t last_beat;
 static struct bracket *stalls;
 static size_t stall_count, stall_room;
@@ -93,7 +100,16 @@ static void watch(int epoll_fd, int fd, void *what) {
 
 /* --- connections --- */
 
+static void queue_remove(struct conn *c) {
+    if (!c->due_ns)
+        return;
+    *(c->prev_due ? &c->prev_due->next_due : &queue_head) = c->next_due;
+    *(c->next_due ? &c->next_due->prev_due : &queue_tail) = c->prev_due;
+    c->due_ns = 0;
+}
+
 static void drop(struct conn *c, bool reset) {
+    queue_remove(c);
     if (reset) {
         const struct linger l = {.l_onoff = 1};
         setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
@@ -135,13 +151,49 @@ static void accept_all(struct cell *cell) {
 }
 
 /* Answers are smaller than any socket buffer: one that does not fit belongs to a client that does not read. */
-static bool answer(struct conn *c) {
+static bool send_answer(struct conn *c, bool ok) {
     static const char good[] = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok";
     static const char bad[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
-    bool ok = !(c->cell->phase == DURING && c->cell->kind == ANSWER_503);
     const char *text = ok ? good : bad;
     size_t len = ok ? sizeof good - 1 : sizeof bad - 1;
     return send(c->fd, text, len, MSG_NOSIGNAL) == (ssize_t)len;
+}
+
+/* at 0: disarms; a time past fires at once */
+static void arm(int timer, int64_t at, int64_t every) {
+    struct itimerspec spec = {.it_value = {at / 1000000000, at % 1000000000}, .it_interval = {every / 1000000000, every % 1000000000}};
+    if (timerfd_settime(timer, TFD_TIMER_ABSTIME, &spec, NULL) < 0)
+        die("timerfd_settime");
+}
+
+static bool answer(struct conn *c) {
+    bool ok = !(c->cell->phase == DURING && c->cell->kind == ANSWER_503);
+    if (!latency_ns)
+        return send_answer(c, ok);
+    if (c->due_ns)
+        return false; /* asked again before it was answered: nobody here does */
+    c->due_ns = now_ns() + latency_ns;
+    c->good = ok;
+    c->prev_due = queue_tail;
+    c->next_due = NULL;
+    *(queue_tail ? &queue_tail->next_due : &queue_head) = c;
+    queue_tail = c;
+    if (queue_head == c)
+        arm(answer_timer, c->due_ns, 0);
+    return true;
+}
+
+static void answer_due(void) {
+    uint64_t ignored;
+    if (read(answer_timer, &ignored, sizeof ignored) < 0)
+        return;
+    for (struct conn *c; (c = queue_head) && c->due_ns <= now_ns();) {
+        queue_remove(c);
+        if (!send_answer(c, c->good))
+            drop(c, false);
+    }
+    if (queue_head)
+        arm(answer_timer, queue_head->due_ns, 0);
 }
 
 /* One whole request; false: the connection is gone. */
@@ -205,13 +257,6 @@ static void read_conn(struct conn *c) {
 
 /* --- the edges --- */
 
-/* at 0: disarms; a time past fires at once */
-static void arm(int timer, int64_t at, int64_t every) {
-    struct itimerspec spec = {.it_value = {at / 1000000000, at % 1000000000}, .it_interval = {every / 1000000000, every % 1000000000}};
-    if (timerfd_settime(timer, TFD_TIMER_ABSTIME, &spec, NULL) < 0)
-        die("timerfd_settime");
-}
-
 static void find_due(void) {
     first_due = NULL;
     for (struct cell *c = cells; c < cells + cell_count; c++)
@@ -236,9 +281,7 @@ static void begin_outage(struct cell *c) {
         c->listener = -1;
     if (c->kind == BLACKHOLE && epoll_ctl(main_epoll, EPOLL_CTL_DEL, c->epoll_fd, NULL) < 0)
         die("epoll_ctl");
-    c->next_edge += c->for_ns;
-    if (c->next_edge < c->edges[0].after)
-        c->next_edge = c->edges[0].after;
+    c->next_edge = c->edges[0].after + c->for_ns; /* of its full length, also where it began late */
 }
 
 static void answer_waiting(struct cell *cell) {
@@ -405,6 +448,8 @@ static bool serve(void) {
         void *what = events[i].data.ptr;
         if (what == &last_beat)
             beat();
+        else if (what == &queue_head)
+            answer_due();
         else if (what == &cell_count && !read_input())
             return false;
         else if (what >= (void *)cells && what < (void *)(cells + CELLS))
@@ -419,9 +464,9 @@ static bool serve(void) {
 }
 
 int main(int argc, char **argv) {
-    (void)argv;
-    if (argc != 1) {
-        fprintf(stderr, "usage: truthd, with lines on standard input: `cell ID refuse|hang|503|reset|blackhole|none FOR_NS`, `at ID NS`\n");
+    char end;
+    if (argc != 2 || sscanf(argv[1], "%" SCNd64 "%c", &latency_ns, &end) != 1 || latency_ns < 0) {
+        fprintf(stderr, "usage: truthd LATENCY_NS, with lines on standard input: `cell ID refuse|hang|503|reset|blackhole|none FOR_NS`, `at ID NS`\n");
         return 64;
     }
     struct rlimit files;
@@ -433,11 +478,13 @@ int main(int argc, char **argv) {
     main_epoll = epoll_create1(EPOLL_CLOEXEC);
     edge_timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     beat_timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (main_epoll < 0 || edge_timer < 0 || beat_timer < 0 || fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK) < 0)
+    answer_timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (main_epoll < 0 || edge_timer < 0 || answer_timer < 0 || beat_timer < 0 || fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK) < 0)
         die("epoll");
     watch(main_epoll, STDIN_FILENO, &cell_count);
     watch(main_epoll, edge_timer, &first_due);
     watch(main_epoll, beat_timer, &last_beat);
+    watch(main_epoll, answer_timer, &queue_head);
     last_beat = now_ns();
     arm(beat_timer, last_beat + BEAT_NS, BEAT_NS);
     while (serve())

@@ -144,6 +144,80 @@ static void test_stalled_while_closing(void **state) {
     EXPECT(stalled_while_closing, rows);
 }
 
+/* One bad request (planned at 5000, deadline 500 ms) among good ones, and one stall of chaosd. What the target said is the target's; what only did
+ * not come in time is nobody's where chaosd was not there to send it or to take it. */
+static void test_excuse(void **state) {
+    (void)state;
+    enum { SENT = SAMPLE_SENT };
+    static const struct {
+        int reason, flags, steps, connect_us;
+        double from, to, latency;
+        bool excused;
+    } rows[] = {
+        {REASON_TIMEOUT, SENT, 0, 0, 4000, 4999, 500, false}, /* over before */
+        {REASON_TIMEOUT, SENT, 0, 0, 4000, 5000, 500, true},  /* planned in it */
+        {REASON_TIMEOUT, SENT, 0, 0, 5001, 5499, 500, false}, /* long gone out; chaosd was back in time for the answer, and there was none */
+        {REASON_TIMEOUT, SENT, 0, 0, 5400, 5500, 500, true},  /* its deadline passed in it */
+        {REASON_TIMEOUT, SENT, 0, 0, 5400, 7400, 2399, true}, /* and was noticed afterwards */
+        {REASON_TIMEOUT, SENT, 0, 0, 5501, 5600, 500, false},
+        {REASON_TIMEOUT, 0, 0, 0, 5001, 5200, 500, true},     /* never went out: who knows why */
+        {REASON_TIMEOUT, 0, 0, 0, 5501, 5600, 500, false},
+        {REASON_TIMEOUT, SENT, 0, 9000, 5008, 5100, 500, true},  /* while it connected */
+        {REASON_TIMEOUT, SENT, 0, 9000, 5010, 5100, 500, false}, /* connected before */
+        {REASON_TIMEOUT, SENT, 1, 0, 5100, 5200, 500, true},  /* between two of its steps, maybe */
+        {REASON_RESET, SENT, 0, 0, 5000, 5010, 20, true},
+        {REASON_RESET, SENT, 0, 0, 5015, 5025, 20, true},     /* closed by a target that had waited for us? */
+        {REASON_RESET, SENT, 0, 0, 5021, 5500, 20, false},
+        {REASON_REFUSED, 0, 0, 0, 4900, 5400, 300, false},
+        {REASON_STATUS, SENT, 1, 0, 4900, 5400, 300, false},
+        {REASON_BODY, SENT, 1, 0, 4900, 5600, 500, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct fixture f;
+        fixture_init(&f, HEAD(LOAD("writes")));
+        requests(&f, 0, 0, 5000, OUTCOME_GOOD);
+        struct sample *s = fixture_sample(&f, 0, LANE_REUSED, SAMPLE_NO_TARGET, 5000, rows[i].latency, OUTCOME_BAD);
+        s->reason = (uint8_t)rows[i].reason;
+        s->flags = (uint8_t)rows[i].flags;
+        s->steps = (uint8_t)rows[i].steps;
+        s->connect_us = (uint32_t)rows[i].connect_us;
+        requests(&f, 0, 5100, 10000, OUTCOME_GOOD);
+        char data[100];
+        snprintf(data, sizeof data, "{\"from\":%.0f,\"to\":%.0f}", rows[i].from * 1e6, rows[i].to * 1e6);
+        fixture_event(&f, rows[i].to, "self/stall", "info", "", "", data);
+        fixture_event(&f, 10100, "run/end", "info", "", "", "{}");
+        json_object_set_new(f.h.header, "expect", json_pack("[s]", "downtime.count == 0"));
+        struct judgement *j = judged(&f);
+        const struct lane_figures *l = &j->lanes[0];
+        if (l->stalled_unsent != rows[i].excused || l->bad != !rows[i].excused || l->planned != 99 + !rows[i].excused ||
+            l->downtime_count != !rows[i].excused)
+            fail_msg("row %zu: planned %ld bad %ld stalled %ld windows %zu", i, (long)l->planned, (long)l->bad, (long)l->stalled_unsent, l->downtime_count);
+        enum verdict want = rows[i].excused || l->downtime[0].stalled ? VERDICT_INCONCLUSIVE : VERDICT_FAIL;
+        assert_int_equal(check(j, "downtime.count == 0")->verdict, want);
+        judgement_free(j);
+        fixture_free(&f);
+    }
+}
+
+/* The cap was full: of what hangs, or of answers that chaosd did not take as it stalled. */
+static void test_excuse_cap(void **state) {
+    (void)state;
+    for (int stalled = 0; stalled < 2; stalled++) {
+        struct fixture f;
+        fixture_init(&f, HEAD(LOAD("writes")));
+        requests(&f, 0, 0, 5000, OUTCOME_GOOD);
+        requests(&f, 0, 5000, 5200, OUTCOME_UNSENT_CAP);
+        requests(&f, 0, 5200, 10000, OUTCOME_GOOD);
+        if (stalled)
+            fixture_event(&f, 5150, "self/stall", "info", "", "", "{\"from\":4950000000,\"to\":5150000000}");
+        struct judgement *j = judged(&f);
+        assert_int_equal(j->lanes[0].unsent, stalled ? 0 : 2);
+        assert_int_equal(j->lanes[0].stalled_unsent, stalled ? 2 : 0);
+        judgement_free(j);
+        fixture_free(&f);
+    }
+}
+
 /* Nothing is sent after the act, or only planned: no pass. */
 static void test_nothing_sent(void **state) {
     (void)state;
@@ -212,7 +286,8 @@ static void test_silent_load(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stalled_after_act), cmocka_unit_test(test_stalled_at_end), cmocka_unit_test(test_stalled_while_closing),
-        cmocka_unit_test(test_nothing_sent),      cmocka_unit_test(test_silent_load),
+        cmocka_unit_test(test_excuse),            cmocka_unit_test(test_excuse_cap),     cmocka_unit_test(test_nothing_sent),
+        cmocka_unit_test(test_silent_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

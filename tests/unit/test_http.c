@@ -415,6 +415,44 @@ static void many_at_once(void **state) {
     free(a);
 }
 
+enum { STALLED = 8 };
+static int stalled_told;
+
+static void count_stalled(struct answer *a) {
+    (void)a;
+    if (++stalled_told == STALLED)
+        loop_stop(loop);
+}
+
+static void start_several(struct answer *a, const char *even, const char *odd, int64_t timeout_ns) {
+    stalled_told = 0;
+    for (int i = 0; i < STALLED; i++) {
+        a[i] = (struct answer){.then = count_stalled};
+        struct http_request q = request(url_of(i % 2 ? odd : even), &a[i]);
+        q.timeout_ns = timeout_ns;
+        assert_return_code(http_start(http, &q, NULL, NULL), 0);
+    }
+}
+
+/* The loop does not turn until all deadlines have passed: what was answered in time lies in the sockets, and is no timeout. */
+static void an_answer_is_taken_before_its_request_is_late(void **state) {
+    (void)state;
+    static struct answer a[STALLED];
+    for (int round = 0; round < 3; round++) {
+        start_several(a, "/slow/20", "/slow/20", 2 * NS_PER_S); /* as many connections, open */
+        loop_run(loop);
+        start_several(a, "/slow/10", "/hang", 60 * NS_PER_MS);
+        usleep(150 * 1000);
+        loop_run(loop);
+        for (int i = 0; i < STALLED; i++) {
+            assert_int_equal(a[i].told, 1);
+            assert_int_equal(a[i].r.error, i % 2 ? HTTP_TIMEOUT : HTTP_OK);
+            assert_true(a[i].r.sent);
+            assert_true(a[i].r.end_ns - a[i].r.start_ns >= 150 * NS_PER_MS); /* when it was taken; nobody knows when it came */
+        }
+    }
+}
+
 static void a_closed_resting_connection_is_no_trouble(void **state) {
     (void)state;
     struct test_server other = server_start(0, false);
@@ -535,6 +573,7 @@ int main(void) {
         cmocka_unit_test(callbacks_may_start_and_cancel),
         cmocka_unit_test(freeing_cancels),
         cmocka_unit_test(many_at_once),
+        cmocka_unit_test(an_answer_is_taken_before_its_request_is_late),
         cmocka_unit_test(a_closed_resting_connection_is_no_trouble),
         cmocka_unit_test(network_namespaces_do_not_share),
         cmocka_unit_test(a_missing_family_is_not_our_trouble),
