@@ -19,6 +19,7 @@ import heapq
 import json
 import pathlib
 import random
+import resource
 import struct
 import subprocess
 import sys
@@ -41,6 +42,7 @@ NEAR = 20 * MS
 LATENCIES_MS = (0, 20)
 LATE = 10 * MS  # allowed for in every claim; more than this is no figure for a table
 CONTROL_RATE = 100
+CONCURRENCY = 45
 
 
 def sees(kind, n_ms, deadline_ms, period_ms):
@@ -115,10 +117,15 @@ def place(cells, rate_limit, apart_ms, first_ms=1500):
     return slots
 
 
+def concurrency(cell):
+    """What a hang needs; chaosd wants files for all of it."""
+    return min(CONCURRENCY, 10 + 2 * cell.deadline_ms // cell.period_ms)
+
+
 def scenario(slots, control_port, deadline_ms):
     end = max(s.at_ms + s.cell.length_ms for s in slots) + 300
     loads = [f"""  - name: c{i}
-    http: {{rate: {2000 // s.cell.period_ms}/s, lanes: [fresh, reused], targets: {{url: "http://127.0.0.1:{s.port}"}}, steps: [{{get: /}}], deadline: {deadline_ms}ms}}
+    http: {{rate: {2000 // s.cell.period_ms}/s, lanes: [fresh, reused], targets: {{url: "http://127.0.0.1:{s.port}"}}, steps: [{{get: /}}], deadline: {deadline_ms}ms, concurrency: {concurrency(s.cell)}}}
     start: {s.at_ms}ms
     for: {s.cell.length_ms}ms
     window: {{goods: {GOODS}, over: {OVER_MS}ms}}
@@ -168,7 +175,7 @@ def schedule_start(history, chaosd):
             mono = json.loads(lines[0])["mono_ns"]
             return mono, mono + at[0]
         time.sleep(0.01)
-    raise AssertionError("chaosd never began: " + (chaosd.communicate()[1][-2000:] if chaosd.poll() is not None else "no run/schedule"))
+    raise AssertionError(f"chaosd never began; exit {chaosd.poll()}")
 
 
 @dataclasses.dataclass
@@ -205,7 +212,10 @@ def run(slots, deadline_ms, latency_ms):
             chaosd = subprocess.Popen([tap.CHAOSD, "run", s.write("truth.yaml", text), "--yes", "--quiet", "--out", folder], env=s.env, cwd=s.dir,
                                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=err, text=True)
             try:
-                mono, zero = schedule_start(folder / "history.jsonl", chaosd)
+                try:
+                    mono, zero = schedule_start(folder / "history.jsonl", chaosd)
+                except AssertionError as e:
+                    raise AssertionError(f"{e}: {(s.dir / 'err').read_text()[-2000:]}") from None
                 truthd.at((i, zero + int((x.at_ms + x.cell.lead_ms + x.cell.phase * x.cell.period_ms) * MS)) for i, x in enumerate(slots))
                 code = chaosd.wait(end_ms / 1000 + 60 * tap.SLOW)
             finally:
@@ -497,8 +507,8 @@ def main():
     a.add_argument("--minutes", type=float, default=18)
     a.add_argument("--json", type=pathlib.Path)
     o = a.parse_args()
-    began = time.monotonic()
-    h = Harness(matrix(o.phases), rate_limit=o.rate, batch=400, seconds=60 * o.minutes, apart_ms=13, copies=4).go()
+    began, files = time.monotonic(), resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    h = Harness(matrix(o.phases), rate_limit=o.rate, batch=min(400, (files - 500) // CONCURRENCY), seconds=60 * o.minutes, apart_ms=13, copies=4).go()
     print_table(h.table())
     why = h.verdict()
     if o.json:
