@@ -86,6 +86,18 @@ static bool say_pod(struct buf *b, const char *kind, const char *target, const j
     return true;
 }
 
+static bool say_ledger(struct buf *b, const char *phase, const char *target, const json_t *d) {
+    if (strcmp(phase, "ok") != 0)
+        return false;
+    bool end = strcmp(json_str_or(d, "when", ""), "end") == 0;
+    long long asked = json_int_or(d, "asked", 0), lost = json_int_or(d, "lost", 0), unknown = json_int_or(d, "unknown", 0);
+    buf_printf(b, "ledger of %s, %s: %lld of %lld acknowledged writes %s", target, end ? "at the end" : "after the recovery", lost, asked,
+               end ? "lost" : "not there");
+    if (unknown)
+        buf_printf(b, ", %lld without an answer", unknown);
+    return true;
+}
+
 static bool say_run(struct buf *b, const char *op, const char *phase, const json_t *d) {
     const char *why = json_str_or(d, "why", "");
     if (strcmp(op, "run/ready") == 0 && strcmp(phase, "invoke") == 0)
@@ -130,6 +142,8 @@ bool progress_say(const json_t *e, struct buf *line) {
         return say_pod(line, kind, target, d);
     if (strcmp(op, "load/exit") == 0)
         return say_exit(line, target, d);
+    if (strcmp(op, "ledger/read") == 0)
+        return say_ledger(line, phase, target, d);
     return say_run(line, op, phase, d);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Phases of a run: start the cluster, wait until every pod is ready, schedule (loads and faults), drain, undo, end. */
+/* Phases of a run: start the cluster, wait until every pod is ready, schedule (loads and faults), undo, drain, read ledgers back, end. */
 #include "run.h"
 #include "base/buf.h"
 #include "base/fs.h"
@@ -173,6 +173,8 @@ static void begin_ending(struct run *r) {
     r->phase = PHASE_ENDING;
     if (!r->out->aborted)
         probes_end(r);
+    if (!r->out->aborted)
+        ledgers_read_all(r);
 }
 
 static void never_ready(struct run *r, const char *why);
@@ -197,7 +199,7 @@ void run_step(struct run *r) {
         begin_schedule(r);
     if (r->phase == PHASE_DRAINING && acts_idle(r) && (r->loads_running == 0 || r->interrupts > 1))
         begin_ending(r);
-    if (r->phase == PHASE_ENDING && (!probes_asking(r) || r->interrupts))
+    if (r->phase == PHASE_ENDING && ((!probes_asking(r) && ledgers_done(r)) || r->interrupts))
         r->phase = PHASE_DONE;
     if (r->phase == PHASE_DONE)
         loop_stop(r->loop);
@@ -401,6 +403,8 @@ static int set_up(struct run *r, sigset_t *saved, struct error *err) {
     rc = start_cluster(r, err);
     if (rc == 0)
         rc = make_loads(r, err);
+    if (rc == 0)
+        rc = ledgers_start(r, err);
     return rc < 0 ? rc : ticks_start(r, err);
 }
 
@@ -440,6 +444,7 @@ static int end_records(struct run *r, bool ran) {
 static int tear_down(struct run *r, const sigset_t *saved, bool ran) {
     struct error err;
     ticks_stop(r);
+    ledgers_free(r);
     for (size_t i = 0; r->loads && i < r->s->loads.count; i++)
         if (r->loads[i])
             r->loads[i]->kind->free(r->loads[i]);

@@ -143,6 +143,7 @@ static void look_again(struct act *a, int64_t give_up) {
 static void reverted(struct act *a, const char *why) {
     recorder_event(a->run->rec, "fault", "fault/revert", "ok", a->kind->row.name, a->target,
                    json_pack("{s:I,s:s*}", "id", (json_int_t)a->id, "why", why));
+    a->run->calm_since_ns = loop_now();
     stand_down(a);
     act_finish(a);
 }
@@ -222,6 +223,8 @@ static void inject(struct act *a) {
     recorder_event(r->rec, "fault", "fault/act", "ok", a->kind->row.name, a->target, json_pack("{s:I}", "id", (json_int_t)a->id));
     pods_hurry_roles(r);
     probes_act(r);
+    r->last_act = a->id;
+    r->calm_since_ns = a->injected_ns;
     if (!a->kind->holds)
         a->state = ACT_OVER; /* nothing to revert; proof may still come */
     else if (act_timer(a, on_deadline, a->injected_ns + a->planned->for_ns, &err) < 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* State shared by the parts of the interpreter: run.c (phases), run_pods.c (what is known of pods: readiness, roles, targets),
- * run_acts.c (faults). Nobody else includes this. */
+ * run_acts.c (faults), run_ledger.c (what was written). Nobody else includes this. */
 #include "cluster/cluster.h"
 #include "cluster/reaper.h"
 #include "fault/fault.h"
@@ -11,7 +11,7 @@
 #include "probe/probe.h"
 #include "run.h"
 
-/* CHECKING: start probes are asked. ENDING: all is reverted, end probes are asked. */
+/* CHECKING: start probes are asked. ENDING: all is reverted, end probes are asked, ledgers read back. */
 enum phase { PHASE_STARTING, PHASE_WAITING, PHASE_CHECKING, PHASE_RUNNING, PHASE_DRAINING, PHASE_ENDING, PHASE_DONE };
 
 /* A pod as the interpreter follows it; made at the first sight of its uid, kept to the end. */
@@ -77,6 +77,7 @@ struct load_end { /* what a load's end is told with */
     const struct load_spec *spec;
 };
 
+struct ledgers;
 struct run {
     const struct run_options *o;
     const struct scenario *s;
@@ -108,6 +109,8 @@ struct run {
     bool fault_felt;               /* an act came, and not all pods have been ready since */
     struct timer *tick_timer;      /* run_tick.c */
     struct load_figures *figures;
+    struct ledgers *ledgers;       /* run_ledger.c; NULL: no load keeps one */
+    int64_t last_act, calm_since_ns; /* id of the latest act that was done; when one came or was undone, CLOCK_MONOTONIC */
     int64_t lag_due, stall_ns; /* next look at the loop; how late it may be */
     int64_t stalled_since;     /* the loop does not turn since then, CLOCK_MONOTONIC; 0: it turns */
     int64_t stalled_until;     /* the end of the last such time; 0: it always turned */
@@ -154,15 +157,11 @@ bool probes_asking(const struct run *r);
 void probes_summarise(struct run *r);
 void probes_free(struct run *r);
 
-/* run_probes.c: the scenario's probes. Those asked once are over when probes_asking says so; each tells run_step. */
-void probes_start(struct run *r);    /* modes start and edge */
-void probes_schedule(struct run *r); /* continuous */
-void probes_act(struct run *r);      /* on-fault: an act is in */
-void probes_stop(struct run *r);     /* the schedule is over */
-void probes_end(struct run *r);      /* end and edge */
-bool probes_asking(const struct run *r);
-void probes_summarise(struct run *r);
-void probes_free(struct run *r);
+/* run_ledger.c: reads back what the loads were told is kept. */
+int ledgers_start(struct run *r, struct error *err); /* after the loads are made; reads after each recovery */
+void ledgers_read_all(struct run *r);                /* the last reading, once nothing is held; run_step is told of its end */
+bool ledgers_done(const struct run *r);
+void ledgers_free(struct run *r);                    /* before the loads; NULL-safe */
 
 /* run_tick.c */
 int ticks_start(struct run *r, struct error *err); /* after the loads are made */

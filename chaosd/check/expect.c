@@ -45,6 +45,10 @@ static const struct form {
     {"latency.p", METRIC_LATENCY, 0, UNIT_NS, "latency.p(99) < 300ms"},
     {"latency.max", METRIC_LATENCY, 0, UNIT_NS, "latency.max < 1s"},
     {"probe", METRIC_PROBE, 0, UNIT_PPM, "probe(pings) >= 99%"},
+    {"ledger.lost", METRIC_LEDGER_LOST, 0, UNIT_COUNT, "ledger.lost == 0"},
+    {"ledger.stale", METRIC_LEDGER_STALE, 0, UNIT_COUNT, "ledger.stale <= 5"},
+    {"ledger.unknown", METRIC_LEDGER_UNKNOWN, 0, UNIT_COUNT, "ledger.unknown == 0"},
+    {"rpo.max", METRIC_RPO, 0, UNIT_NS, "rpo.max < 1s"},
 };
 
 static const struct {
@@ -172,7 +176,7 @@ static int find_form(struct cursor *c, const struct form **ret, struct error *er
         }
     return bad(c, err, "unknown metric \"%s\"; there are availability, availability.time, errors, downtime.max|total|count, stale_retries, "
                "degradation.max|total|count, "
-               "recovery[.detect|.first_good|.sustained|.redundancy].max|p(N), p(N), probe(NAME)", c->name);
+               "recovery[.detect|.first_good|.sustained|.redundancy].max|p(N), p(N), probe(NAME), ledger.lost|stale|unknown, rpo.max", c->name);
 }
 
 static int parse_metric(struct cursor *c, struct expect *e, struct error *err) {
@@ -202,6 +206,8 @@ static int parse_metric(struct cursor *c, struct expect *e, struct error *err) {
         return bad(c, err, "a recovery belongs to a fault and has no lane");
     if (e->metric == METRIC_PROBE && *e->lane)
         return bad(c, err, "a probe has no lanes");
+    if (e->metric >= METRIC_LEDGER_LOST && *e->lane)
+        return bad(c, err, "a ledger belongs to a load and has no lane");
     return 0;
 }
 

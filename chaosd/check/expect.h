@@ -8,6 +8,7 @@
  *   p(99) < 300ms                  p(99.9)(writes) < 1s             errors(writes) < 1%
  *   stale_retries(writes) == 0     (requests whose reused connection was dead)
  *   probe(pings) >= 99%            the share of a probe's answers that were right
+ *   ledger.lost(writes) == 0       ledger.stale(writes) <= 5        ledger.unknown(writes) == 0      rpo.max < 1s
  * recovery.max is recovery.sustained.max. recovery(FAULT).max looks at one fault's acts only: recovery.sustained.max(kill-leader).
  * OP: < <= > >= == . */
 #include "base/error.h"
@@ -16,7 +17,7 @@
 
 enum metric { METRIC_AVAILABILITY, METRIC_AVAILABILITY_TIME, METRIC_ERRORS, METRIC_DOWNTIME_MAX, METRIC_DOWNTIME_TOTAL, METRIC_DOWNTIME_COUNT,
               METRIC_STALE_RETRIES, METRIC_DEGRADATION_MAX, METRIC_DEGRADATION_TOTAL, METRIC_DEGRADATION_COUNT, METRIC_RECOVERY, METRIC_LATENCY, METRIC_PROBE,
-              METRIC_COUNT };
+              METRIC_LEDGER_LOST, METRIC_LEDGER_STALE, METRIC_LEDGER_UNKNOWN, METRIC_RPO, METRIC_COUNT };
 enum milestone { MILESTONE_DETECT, MILESTONE_FIRST_GOOD, MILESTONE_SUSTAINED, MILESTONE_REDUNDANCY };
 enum compare { CMP_LT, CMP_LE, CMP_GT, CMP_GE, CMP_EQ };
 enum expect_unit { UNIT_PPM, UNIT_NS, UNIT_COUNT };

@@ -196,6 +196,10 @@ void find_in_row(struct work *w, const struct expect *e, size_t row, struct find
     case METRIC_LATENCY:
         find_latency(w, e, f, r, ret);
         break;
+    case METRIC_LEDGER_LOST:
+    case METRIC_LEDGER_STALE:
+    case METRIC_LEDGER_UNKNOWN:
+    case METRIC_RPO:
     case METRIC_RECOVERY:
     case METRIC_PROBE:
     case METRIC_COUNT:

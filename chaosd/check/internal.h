@@ -41,6 +41,7 @@ struct act_work { /* beside each act_figures */
     const json_t *role_data;
     int64_t next;       /* when the next planned act was injected; INT64_MAX: none. Victims of one planned act do not end each other */
     int64_t next_begin; /* when such a one was invoked */
+    size_t ledgers_read; /* after its recovery */
     const char *silent; /* a load that sent nothing after it, though it had before; NULL: none */
 };
 
@@ -80,6 +81,9 @@ int acts_collect(struct work *w, struct error *err);
 int acts_redundancy(struct work *w, struct error *err);
 int acts_marks(struct work *w, struct error *err);
 bool act_same(const struct judgement *j, size_t a, size_t b); /* victims of one planned act */
+/* ledger.c: what became of acknowledged writes; the check that every run with a ledger has. */
+int ledgers_measure(struct work *w, struct error *err);
+int ledgers_check(struct work *w, struct error *err);
 /* recovery.c */
 int recovery_measure(struct work *w, struct error *err);
 /* thresholds.c: appends to the checks. */

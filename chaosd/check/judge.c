@@ -167,7 +167,8 @@ static int read_loads(struct work *w, struct error *err) {
 
 static int work_through(struct work *w, struct error *err) {
     static int (*const steps[])(struct work *, struct error *) = {read_run,      read_loads,      acts_collect,
-                                                                     externals_collect, measure_loads, acts_redundancy, acts_marks, probes_collect};
+                                                                     externals_collect, measure_loads, acts_redundancy, acts_marks, probes_collect,
+                                                                     ledgers_measure};
     int rc = 0;
     for (size_t i = 0; i < ARRAY_SIZE(steps) && rc == 0; i++)
         rc = steps[i](w, err);

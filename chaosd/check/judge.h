@@ -148,6 +148,29 @@ struct probe_figures {
     const struct probe_target *first_target;
 };
 
+struct ledger_loss { /* acknowledged writes lost to one act; ns on the run's clock */
+    int act;             /* index, -1: none */
+    int64_t lost;
+    int64_t first, last;   /* acknowledgements of the first and the last of them */
+    int64_t before, after; /* of the nearest ones that were kept; UNKNOWN_NS: there is none */
+    int64_t rpo_min, rpo_max; /* last - first; after - before */
+};
+
+struct ledger_figures { /* of a load that keeps one */
+    const char *load;
+    int load_index;
+    int64_t written, acknowledged; /* sent; answered good */
+    bool read;                     /* read back at the end: only then the rest is known */
+    int64_t present, lost, stale, unknown; /* of the acknowledged; unknown: no answer when read back */
+    int64_t other;                 /* another value was there */
+    int64_t recovered;             /* without a good answer, but there */
+    bool truncated;                /* not all lost ones are listed: losses are incomplete */
+    const char *why;               /* why some are unknown, or NULL */
+    const json_t *keys;            /* of the first lost ones; NULL: none */
+    struct ledger_loss *losses;    /* an act each, by time */
+    size_t loss_count;
+};
+
 struct check_result {
     char *name;
     enum verdict verdict;
@@ -168,6 +191,8 @@ struct judgement {
     size_t external_count;
     struct probe_figures *probes;
     size_t probe_count;
+    struct ledger_figures *ledgers; /* loads without one are left out */
+    size_t ledger_count;
     struct check_result *checks;
     size_t check_count;
     int64_t schedule_t, loads_end_t, end_t;

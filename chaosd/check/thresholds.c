@@ -96,10 +96,15 @@ static bool find_row(const struct work *w, size_t load, const char *lane, size_t
     return false;
 }
 
+static bool of_ledger(const struct expect *e) {
+    return e->metric == METRIC_LEDGER_LOST || e->metric == METRIC_LEDGER_STALE || e->metric == METRIC_LEDGER_UNKNOWN || e->metric == METRIC_RPO;
+}
+
 static void over_loads(struct work *w, const struct expect *e, struct worst *worst) {
     for (size_t i = 0, row = 0; i < w->load_count; i++) {
         const struct load_work *l = &w->loads[i];
-        if (*e->of ? strcmp(e->of, l->name) != 0 : l->control || l->mute) /* a control is judged only where it is named */
+        const struct ledger_figures *g = of_ledger(e) ? ledger_of(w->j, i) : NULL;
+        if (*e->of ? strcmp(e->of, l->name) != 0 : l->control || l->mute || (of_ledger(e) && !g)) /* a control is judged only where it is named */
             continue;
         struct finding f = {.lo = NAN, .hi = NAN, .value = NAN, .load = l->name};
         if (l->mute) {
@@ -108,6 +113,10 @@ static void over_loads(struct work *w, const struct expect *e, struct worst *wor
         } else if (l->not_judged) {
             f.unknown = l->not_judged;
             f.not_judged = true;
+        } else if (g) {
+            find_ledger(w, e, g, &f);
+        } else if (of_ledger(e)) {
+            f.unknown = "the load keeps no ledger";
         } else if (!find_row(w, i, e->lane, &row)) {
             f.unknown = "the load has no such lane";
         } else {
@@ -116,7 +125,8 @@ static void over_loads(struct work *w, const struct expect *e, struct worst *wor
         consider(worst, e, &f);
     }
     if (!worst->any) {
-        const char *why = *e->of ? arena_printf(w->a, "there is no load \"%s\"", e->of) : "the run has no load that tells of requests";
+        const char *why = *e->of ? arena_printf(w->a, "there is no load \"%s\"", e->of)
+                          : w->load_count && of_ledger(e) ? "no load keeps a ledger" : "the run has no load that tells of requests";
         worst->f = (struct finding){.lo = NAN, .hi = NAN, .value = NAN, .unknown = why};
         worst->v = VERDICT_INCONCLUSIVE;
     }

@@ -12,6 +12,9 @@ struct finding {
 };
 
 void find_in_row(struct work *w, const struct expect *e, size_t row, struct finding *ret);
+/* ledger.c */
+const struct ledger_figures *ledger_of(const struct judgement *j, size_t load); /* NULL: it keeps none */
+void find_ledger(struct work *w, const struct expect *e, const struct ledger_figures *f, struct finding *ret);
 int find_recovery(struct work *w, const struct expect *e, struct finding *ret, struct error *err);
 void find_probe(struct work *w, const struct expect *e, struct finding *ret); /* probes.c */
 double expect_limit(const struct expect *e);          /* in the check's unit */

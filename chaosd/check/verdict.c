@@ -197,7 +197,9 @@ int verdict_basics(struct work *w, struct error *err) {
         rc = check_baseline(w, err);
     if (rc == 0)
         rc = check_observed(w, err);
-    return rc ? rc : check_reverted(w, err);
+    if (rc == 0)
+        rc = check_reverted(w, err);
+    return rc ? rc : ledgers_check(w, err);
 }
 
 static const char *all_skipped(const struct work *w) {
@@ -276,12 +278,26 @@ static void say_recovery(const struct work *w, struct buf *b) {
         buf_str(b, ", no fault was noticed");
 }
 
+static void say_ledgers(const struct work *w, struct buf *b) {
+    int64_t acknowledged = 0, lost = 0;
+    char n[WORDS_SIZE], m[WORDS_SIZE];
+    for (size_t i = 0; i < w->j->ledger_count; i++) {
+        acknowledged += w->j->ledgers[i].acknowledged;
+        lost += w->j->ledgers[i].lost;
+    }
+    if (w->j->ledger_count && lost)
+        buf_printf(b, ", %s of %s acknowledged writes LOST", words_count(lost, n), words_count(acknowledged, m));
+    else if (w->j->ledger_count)
+        buf_printf(b, ", none of %s acknowledged writes lost", words_count(acknowledged, m));
+}
+
 /* "All 7 checks passed: 99.2 % of 16,000 writes good, worst downtime 812..1,420 ms, slowest recovery 1,400 ms." */
 static char *say_passed(struct work *w) {
     cleanup_buf struct buf b = {0};
     say_availability(w, &b);
     say_downtime(w, &b);
     say_recovery(w, &b);
+    say_ledgers(w, &b);
     if (!buf_ok(&b))
         return NULL;
     const char *rest = b.len ? b.data + 2 : "";

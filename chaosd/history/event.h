@@ -43,6 +43,13 @@
  *                         "code" or "signal","asked","killed" (SIGTERM, SIGKILL by us),"left" (processes that outlived it),"samples",
  *                         "unreadable","unreadable_first","unreadable_why","no_samples","last_words","cut","clock_step","why"}
  *   load/sla        ok|fail kind: criterion; target: load name; {"scenario","detail"}   an external program's own judgement
+ *   load/driver     info  kind: started|ended|noise, target: load name; {"worker","pid","why"}  a driver's program, and what it
+ *                         printed that is no answer (the first few)
+ *   ledger/missing  info  kind: lost|missing|unknown, target: load name; {"when","act","entries":[[from,to],...]}  before the ledger/read
+ *                         that it belongs to: missing at a recovery; lost or never answered at the end. Of each range only what was acknowledged
+ *   ledger/read     invoke|ok  target: load name; {"when":"recovery"|"end","act":id} and, when it is over, {"asked","present","lost",
+ *                         "stale","unknown","other","recovered","unanswered_asked","stopped":bool,"truncated":bool,"why","keys":[first lost]}
+ *                         recovery: lost says missing then; unanswered_asked: writes without an answer that were looked for
  *   note/mark       info  kind: the mark's name, target: pod; {"at","wall_ns","line"}  a line of the pod's own log, by its own stamp
  *   note/...        info                                       anything else, for people */
 #include <jansson.h>
@@ -73,7 +80,7 @@ struct sample {
     uint8_t flags, zero;                  /* bit 0: new connection; bit 1: stale retry; bit 2: sent late (over 5 ms); bit 3: it went out */
     uint32_t bytes;
     uint32_t dns_us, connect_us, tls_us, first_byte_us; /* since start; 0: not reached, or reused */
-    uint32_t zero2;
+    uint32_t entry; /* of the load's ledger, from 1: this request writes it, and a good one acknowledges it; 0: none */
 };
 _Static_assert(sizeof(struct sample) == 64, "sample records are 64 bytes");
 enum { SAMPLE_NEW_CONNECTION = 1, SAMPLE_STALE_RETRY = 2, SAMPLE_LATE = 4, SAMPLE_SENT = 8 };

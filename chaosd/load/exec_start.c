@@ -2,12 +2,12 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "load/exec_priv.h"
+#include "load/hosts.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
 extern char **environ;
@@ -141,17 +141,6 @@ static void on_exited(const struct child_exit *e, void *arg) {
     exec_progress(l);
 }
 
-/* In the child, after clone: allocates nothing. The pods' names mean the pods, to this program alone. */
-static int enter(void *arg, struct error *err) {
-    const char *hosts = arg;
-    if (!hosts)
-        return 0;
-    if (mount("none", "/", "none", MS_REC | MS_SLAVE, NULL) == 0 && mount(hosts, "/etc/hosts", "none", MS_BIND, NULL) == 0)
-        return 0;
-    int saved = errno;
-    return error_set(err, -saved, "mounting /etc/hosts: %s", strerrordesc_np(saved));
-}
-
 static int spawn(struct exec_run *l, struct error *err) {
     cleanup(free_list) char **argv = calloc(l->p->command.count + 1, sizeof *argv);
     cleanup(free_list) char **envp = NULL;
@@ -164,7 +153,7 @@ static int spawn(struct exec_run *l, struct error *err) {
     if (rc == 0) {
         const struct child_spec spec = {.argv = argv, .envp = envp, .cwd = l->dir, .stdin_fd = -1, .stdout_fd = fds[0], .stderr_fd = fds[1],
                                         .netns_fd = l->ctx.netns_fd, .cgroup_fd = l->place.cgroup_fd, .clone_flags = l->ctx.hosts ? CLONE_NEWNS : 0,
-                                        .setup = enter, .setup_arg = (void *)l->ctx.hosts, .exited = on_exited, .arg = l};
+                                        .setup = hosts_enter, .setup_arg = (void *)l->ctx.hosts, .exited = on_exited, .arg = l};
         l->began_ns = loop_now();
         rc = child_spawn(l->ctx.loop, &spec, &l->child, err);
     }

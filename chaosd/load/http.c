@@ -31,16 +31,19 @@ static int keep_names(struct http_run *l, size_t *ret_headers) {
     const struct http_load *p = l->p;
     int rc = p->targets->base ? keep_pod_names(p->targets->base, l) : 0;
     *ret_headers = 0;
-    for (size_t i = 0; rc == 0 && i < p->steps.count; i++) {
-        rc = http_step_templates(&HTTP_STEPS(p)[i], keep_pod_names, l);
-        if (HTTP_STEPS(p)[i].headers.count > *ret_headers)
-            *ret_headers = HTTP_STEPS(p)[i].headers.count;
+    for (size_t i = 0; rc == 0 && i < http_step_count(p); i++) {
+        const struct step *s = http_step(p, i);
+        rc = http_step_templates(s, keep_pod_names, l);
+        if (s->headers.count > *ret_headers)
+            *ret_headers = s->headers.count;
     }
+    if (rc == 0 && p->ledger)
+        rc = http_expect_templates(p->ledger->absent, keep_pod_names, l);
     l->pod_names = l->name_count;
-    for (size_t i = 0; rc == 0 && i < p->steps.count; i++)
-        for (size_t k = 0; rc == 0 && k < HTTP_STEPS(p)[i].capture.count; k++) {
+    for (size_t i = 0; rc == 0 && i < http_step_count(p); i++)
+        for (size_t k = 0; rc == 0 && k < http_step(p, i)->capture.count; k++) {
             cleanup_buf struct buf name = {0};
-            buf_printf(&name, "capture.%s", HTTP_STEPS(p)[i].capture.items[k].key);
+            buf_printf(&name, "capture.%s", http_step(p, i)->capture.items[k].key);
             rc = buf_ok(&name) ? keep_name(l, name.data) : -ENOMEM;
         }
     return rc;
@@ -85,6 +88,10 @@ static int run_new(const struct load_spec *spec, const struct load_context *ctx,
         error_set(err, rc, "out of memory");
     else
         rc = http_new(ctx->loop, (size_t)l->p->concurrency, &l->http, err);
+    if (rc == 0 && p->ledger) {
+        rng_derive(&l->reads, ctx->seed, "ledger/reads");
+        rc = ledger_new(&p->ledger->limits, ctx, &l->open.load.ledger, err);
+    }
     if (rc < 0) {
         run_free(&l->open.load);
         return rc;
@@ -100,6 +107,7 @@ const struct load_kind load_http = {
     .stop = open_loop_stop,
     .figures = open_loop_figures,
     .describe = http_load_describe,
+    .read = http_run_read,
     .needs = http_load_needs,
     .free = run_free,
 };

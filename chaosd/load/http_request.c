@@ -17,9 +17,13 @@ struct request {
     struct arrival a;
     struct sample s;
     int64_t start_ns; /* of the first step, CLOCK_MONOTONIC; 0: not yet */
-    size_t step;
+    const struct step *steps; /* the load's, or those that read its ledger */
+    size_t step_count, step;
+    int64_t until_ns;  /* of the last step, CLOCK_MONOTONIC */
+    ledger_done *told; /* a read of the ledger: it leaves no sample; NULL: a request of the load */
+    void *told_arg;
     struct buf base;
-    char number[ARRIVAL_VALUE_SIZE];
+    char number[LEDGER_TEXT];
     struct value values[]; /* as run->names */
 };
 
@@ -31,9 +35,25 @@ static const uint8_t reason_of[HTTP_ERROR_COUNT] = {
 
 /* --- values --- */
 
+static const char *entry_value(struct request *r, const char *name) {
+    const struct ledger *g = r->run->open.load.ledger;
+    uint32_t entry = ledger_entry(g, r->a.index);
+    if (!entry)
+        return NULL;
+    if (strcmp(name, "key") == 0)
+        ledger_key(g, entry, r->number);
+    else if (strcmp(name, "value") == 0)
+        ledger_value(g, entry, r->number);
+    else
+        return NULL;
+    return r->number;
+}
+
 static const char *get_value(void *arg, const char *name) {
     struct request *r = arg;
     const struct http_run *l = r->run;
+    if (strncmp(name, "ledger.", 7) == 0)
+        return entry_value(r, name + 7);
     if (strncmp(name, "request.", 8) == 0)
         return open_loop_value(&l->open, &r->a, name + 8, r->number);
     for (size_t i = 0; i < l->name_count; i++)
@@ -74,6 +94,9 @@ static struct request *request_get(struct http_run *l) {
     r->next = NULL;
     r->start_ns = 0;
     r->step = 0;
+    r->steps = HTTP_STEPS(l->p);
+    r->step_count = l->p->steps.count;
+    r->told = NULL;
     for (size_t i = 0; i < l->name_count; i++)
         r->values[i].known = false;
     return r;
@@ -96,12 +119,28 @@ static void put_back(struct request *r) {
     r->run->idle = r;
 }
 
+static void end_read(struct request *r, enum ledger_answer answer, const char *why) {
+    ledger_done *told = r->told;
+    uint32_t entry = ledger_entry(r->run->open.load.ledger, r->a.index);
+    void *arg = r->told_arg;
+    put_back(r);
+    told(answer, why, entry, arg);
+}
+
 static void finish(struct request *r, enum reason reason, int64_t end_ns) {
+    if (r->told) {
+        end_read(r, LEDGER_UNKNOWN, reason_names[reason]);
+        return;
+    }
     open_loop_finish(&r->run->open, &r->a, &r->s, reason, r->start_ns, end_ns);
     put_back(r);
 }
 
 static void finish_local(struct request *r) {
+    if (r->told) {
+        end_read(r, LEDGER_UNKNOWN, "chaosd's own trouble: no descriptor, port or memory");
+        return;
+    }
     open_loop_give_up(&r->run->open, &r->a, r->s.target);
     put_back(r);
 }
@@ -135,9 +174,29 @@ static void note_result(struct request *r, const struct http_result *res) {
     s->first_byte_us = res->first_byte_us;
 }
 
+static void on_read(struct request *r, const struct http_result *res) {
+    const struct template_vars vars = {get_value, r};
+    char why[256];
+    if (res->error != HTTP_OK) {
+        end_read(r, LEDGER_UNKNOWN, http_error_name(res->error));
+    } else if (r->step + 1 == r->step_count) {
+        enum ledger_answer answer = http_ledger_judge(r->run->p->ledger, &vars, res, on_capture, r, why, sizeof why);
+        end_read(r, answer, why);
+    } else if (step_judge(&r->steps[r->step], &vars, res->status, res->body, res->body_len, on_capture, r, why, sizeof why)) {
+        end_read(r, LEDGER_UNKNOWN, why);
+    } else {
+        r->step++;
+        send_step(r);
+    }
+}
+
 static void on_done(const struct http_result *res, void *arg) {
     struct request *r = arg;
     const struct http_load *p = r->run->p;
+    if (r->told) {
+        on_read(r, res);
+        return;
+    }
     note_result(r, res);
     if (res->error == HTTP_LOCAL) {
         finish_local(r);
@@ -148,10 +207,10 @@ static void on_done(const struct http_result *res, void *arg) {
         return;
     }
     r->s.steps++;
-    enum reason reason = judge(r, &HTTP_STEPS(p)[r->step], res);
+    enum reason reason = judge(r, &r->steps[r->step], res);
     if (reason == REASON_NONE && res->end_ns - r->a.planned_ns > p->deadline_ns)
         reason = REASON_TIMEOUT; /* right, but too late */
-    if (reason == REASON_NONE && ++r->step < p->steps.count)
+    if (reason == REASON_NONE && ++r->step < r->step_count)
         send_step(r);
     else
         finish(r, reason, res->end_ns);
@@ -238,19 +297,26 @@ static void mend(struct buf *b) {
         buf_free(b);
 }
 
-static void send_step(struct request *r) {
+static int try_step(struct request *r, int64_t left) {
     struct http_run *l = r->run;
-    int64_t now = loop_now(), left = r->a.planned_ns + l->p->deadline_ns - now;
+    int rc = start_step(r, &r->steps[r->step], left, NULL);
+    if (rc < 0) {
+        mend(&l->url);
+        mend(&l->body);
+        mend(&l->head);
+    }
+    return rc;
+}
+
+static void send_step(struct request *r) {
+    int64_t now = loop_now(), left = r->until_ns - now;
     if (left <= 0) {
         finish(r, REASON_TIMEOUT, now);
         return;
     }
-    int rc = start_step(r, &HTTP_STEPS(l->p)[r->step], left, NULL);
+    int rc = try_step(r, left);
     if (rc == 0)
         return;
-    mend(&l->url);
-    mend(&l->body);
-    mend(&l->head);
     if (rc == -EINVAL || rc == -ENOENT) /* a value that is not there, or no header: not ours, and not to be hidden */
         finish(r, REASON_OTHER, now);
     else
@@ -286,6 +352,7 @@ void http_run_request(struct open_loop *o, const struct arrival *a) {
     }
     r->a = *a;
     r->s = open_loop_sample(o, a, target.id);
+    r->until_ns = a->planned_ns + l->p->deadline_ns;
     int rc = take_target(r, &target);
     if (rc == -ENOMEM)
         finish_local(r);
@@ -293,4 +360,34 @@ void http_run_request(struct open_loop *o, const struct arrival *a) {
         finish(r, REASON_OTHER, loop_now());
     else
         send_step(r);
+}
+
+/* --- reading the ledger back --- */
+
+int http_run_read(struct load *load, uint32_t entry, ledger_done *done, void *arg) {
+    struct http_run *l = (struct http_run *)(void *)load;
+    const struct http_ledger *g = l->p->ledger;
+    const struct http_targets *t = l->p->targets;
+    const struct load_context *ctx = &l->open.ctx;
+    const struct arrival a = {.index = (uint64_t)entry - 1, .random = rng_u64(&l->reads), .turn = l->read_turn++,
+                              .planned_ns = loop_now(), .lane = LANE_REUSED};
+    struct load_target target = {.id = SAMPLE_NO_TARGET};
+    int rc = t->selector ? ctx->resolve(ctx->resolve_arg, t->selector, t->ready, a.turn, &target) : 0;
+    if (rc < 0)
+        return rc;
+    struct request *r = request_get(l);
+    if (!r)
+        return -ENOMEM;
+    r->a = a;
+    r->steps = HTTP_READ(l->p);
+    r->step_count = g->read.count;
+    r->until_ns = a.planned_ns + g->limits.timeout_ns;
+    r->told = done;
+    r->told_arg = arg;
+    rc = take_target(r, &target);
+    if (rc == 0)
+        rc = try_step(r, g->limits.timeout_ns);
+    if (rc < 0)
+        put_back(r);
+    return rc;
 }

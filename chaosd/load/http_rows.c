@@ -67,6 +67,19 @@ static const struct shape targets_shape = {
     .name = "targets", .size = sizeof(struct http_targets), .fields = target_fields, .check = check_targets, .doc = "Where requests go.",
 };
 
+int http_expect_templates(const struct step_expect *e, int (*fn)(const struct template *t, void *arg), void *arg) {
+    int rc = e && e->contains ? fn(e->contains, arg) : 0;
+    for (size_t i = 0; rc == 0 && e && i < e->json.count; i++)
+        rc = fn(e->json.items[i].value, arg);
+    return rc;
+}
+
+size_t http_step_count(const struct http_load *p) { return p->steps.count + (p->ledger ? p->ledger->read.count : 0); }
+
+const struct step *http_step(const struct http_load *p, size_t i) {
+    return i < p->steps.count ? &HTTP_STEPS(p)[i] : &HTTP_READ(p)[i - p->steps.count];
+}
+
 int http_step_templates(const struct step *s, int (*fn)(const struct template *t, void *arg), void *arg) {
     const struct template *const single[] = {s->url, s->json, s->body};
     int rc = 0;
@@ -74,39 +87,43 @@ int http_step_templates(const struct step *s, int (*fn)(const struct template *t
         rc = single[i] ? fn(single[i], arg) : 0;
     for (size_t i = 0; rc == 0 && i < s->headers.count; i++)
         rc = fn(s->headers.items[i].value, arg);
-    for (size_t i = 0; rc == 0 && s->expect && i < s->expect->json.count; i++)
-        rc = fn(s->expect->json.items[i].value, arg);
-    return rc;
+    return rc ? rc : http_expect_templates(s->expect, fn, arg);
 }
 
 /* --- each name used must be one that a request can answer --- */
 
 struct name_check {
     const struct http_load *p;
+    const struct list *steps;
     size_t step; /* captures of the steps before count */
+    bool key, value; /* the ledger's were used */
     const struct schema_at *at;
     char path[512];
     struct error *err;
 };
 
-static bool captured_before(const struct http_load *p, size_t step, const char *name) {
-    for (size_t i = 0; i < step; i++)
-        for (size_t k = 0; k < HTTP_STEPS(p)[i].capture.count; k++)
-            if (strcmp(HTTP_STEPS(p)[i].capture.items[k].key, name) == 0)
+static bool captured_before(const struct name_check *c, const char *name) {
+    const struct step *steps = c->steps ? c->steps->items : NULL;
+    for (size_t i = 0; i < c->step; i++)
+        for (size_t k = 0; k < steps[i].capture.count; k++)
+            if (strcmp(steps[i].capture.items[k].key, name) == 0)
                 return true;
     return false;
 }
 
 static int check_name(const char *name, void *arg) {
-    const struct name_check *c = arg;
-    if (strncmp(name, "capture.", 8) == 0 && !captured_before(c->p, c->step, name + 8))
+    struct name_check *c = arg;
+    if (strncmp(name, "capture.", 8) == 0 && !captured_before(c, name + 8))
         return doc_error(c->at->doc, c->path, 0, c->err, -EINVAL, "${%s}: no earlier step captures \"%s\"", name, name + 8);
     if (strncmp(name, "pod.", 4) == 0 && !c->p->targets->selector)
         return doc_error(c->at->doc, c->path, 0, c->err, -EINVAL, "${%s}: with a fixed URL there is no pod; use targets.selector", name);
     if (strncmp(name, "load.", 5) == 0)
         return doc_error(c->at->doc, c->path, 0, c->err, -EINVAL, "${%s}: only an exec load has a folder and a name of its own", name);
-    if (strncmp(name, "ledger.", 7) == 0)
-        return doc_error(c->at->doc, c->path, 0, c->err, -EINVAL, "${%s}: this load keeps no ledger", name);
+    if (strncmp(name, "ledger.", 7) == 0 && !c->p->ledger)
+        return doc_error(c->at->doc, c->path, 0, c->err, -EINVAL,
+                         "${%s}: this load keeps no ledger; ledger: {read: [...]} says how an entry is read back", name);
+    c->key |= strcmp(name, "ledger.key") == 0;
+    c->value |= strcmp(name, "ledger.value") == 0;
     return 0;
 }
 
@@ -144,6 +161,39 @@ static int check_ca(const struct http_load *p, const struct schema_at *at, struc
     return 0;
 }
 
+static int check_steps(struct name_check *c, const struct list *steps, const char *where) {
+    int rc = 0;
+    c->steps = steps;
+    for (c->step = 0; rc == 0 && c->step < steps->count; c->step++) {
+        snprintf(c->path, sizeof c->path, "%s/%s/%zu", c->at->path, where, c->step);
+        rc = http_step_templates(&((const struct step *)steps->items)[c->step], check_template, c);
+    }
+    return rc;
+}
+
+/* Whether a ledger can tell anything at all. */
+static int check_ledger(struct name_check *c) {
+    const struct http_load *p = c->p;
+    const struct step *last = &HTTP_READ(p)[p->ledger->read.count - 1];
+    char path[512];
+    snprintf(path, sizeof path, "%s/ledger", c->at->path);
+    if (!c->key || !c->value)
+        return doc_error(c->at->doc, path, 0, c->err, -EINVAL, "no step writes ${ledger.%s}: there is nothing to read back", c->key ? "value" : "key");
+    c->key = c->value = false;
+    int rc = check_steps(c, &p->ledger->read, "ledger/read");
+    if (rc < 0)
+        return rc;
+    if (!c->key)
+        return doc_error(c->at->doc, path, 0, c->err, -EINVAL, "read asks for no entry: ${ledger.key} is in none of its steps");
+    c->value = false;
+    rc = http_expect_templates(last->expect, check_template, c);
+    if (rc == 0 && !c->value)
+        return doc_error(c->at->doc, path, 0, c->err, -EINVAL, "the last step of read must expect ${ledger.value}, in json or contains: else "
+                         "any answer would do");
+    snprintf(c->path, sizeof c->path, "%.480s/ledger/absent", c->at->path);
+    return rc ? rc : http_expect_templates(p->ledger->absent, check_template, c);
+}
+
 static int check_load(void *value, const struct schema_at *at, struct error *err) {
     struct http_load *p = value;
     for (size_t i = 0; i < p->lanes.count; i++)
@@ -155,12 +205,25 @@ static int check_load(void *value, const struct schema_at *at, struct error *err
     int rc = check_rate(p, at, err);
     if (rc == 0)
         rc = check_bases(&c);
-    for (c.step = 0; rc == 0 && c.step < p->steps.count; c.step++) {
-        snprintf(c.path, sizeof c.path, "%s/steps/%zu", at->path, c.step);
-        rc = http_step_templates(&HTTP_STEPS(p)[c.step], check_template, &c);
-    }
+    if (rc == 0)
+        rc = check_steps(&c, &p->steps, "steps");
+    if (rc == 0 && p->ledger)
+        rc = check_ledger(&c);
     return rc < 0 ? rc : check_ca(p, at, err);
 }
+
+static const struct field ledger_fields[] = {
+    {.name = "read", .type = F_LIST, .offset = offsetof(struct http_ledger, read), .required = true, .min = 1, .max = 16, .shape = &step_shape,
+     .doc = "How one entry is asked for, by ${ledger.key}; the last step's expect holds when ${ledger.value} is there."},
+    {.name = "absent", .type = F_OBJECT, .offset = offsetof(struct http_ledger, absent), .shape = &expect_shape,
+     .doc = "What that answer looks like when the entry is not there; status 404 when not given."},
+    LEDGER_FIELDS(struct http_ledger, limits),
+    {0},
+};
+static const struct shape ledger_shape = {
+    .name = "ledger", .size = sizeof(struct http_ledger), .fields = ledger_fields,
+    .doc = "Each request writes ${ledger.key} and ${ledger.value}, its own; what was acknowledged is read back after each recovery and at the end.",
+};
 
 #define L(member) offsetof(struct http_load, member)
 static const struct field load_fields[] = {
@@ -184,6 +247,7 @@ static const struct field load_fields[] = {
      .doc = "A request that chaosd itself is later with than this is recorded as unsent instead of sent in a burst."},
     {.name = "insecure", .type = F_BOOL, .offset = L(insecure), .doc = "Accept any TLS certificate; every report says so."},
     {.name = "caFile", .type = F_STRING, .offset = L(ca_file), .doc = "File of the certificates (PEM) to trust, instead of the system's."},
+    {.name = "ledger", .type = F_OBJECT, .offset = L(ledger), .shape = &ledger_shape, .doc = "Look for lost writes."},
     {0},
 };
 #undef L
@@ -200,7 +264,8 @@ json_t *http_load_describe(const struct load_spec *spec) {
         if (json_array_append_new(lanes, json_string(lane_names[p->lanes.items[i]])) < 0)
             return NULL;
     json_t *rate = p->saturate ? json_null() : json_integer((json_int_t)p->rate);
-    json_t *o = json_pack("{s:s, s:o, s:O, s:I}", "kind", "http", "rate_micro", rate, "lanes", lanes, "deadline_ns", (json_int_t)p->deadline_ns);
+    json_t *o = json_pack("{s:s, s:o, s:O, s:I, s:b}", "kind", "http", "rate_micro", rate, "lanes", lanes, "deadline_ns", (json_int_t)p->deadline_ns,
+                          "ledger", p->ledger != NULL);
     if (o && p->saturate)
         json_object_set_new(o, "closed", json_true());
     if (o && p->insecure)

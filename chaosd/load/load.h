@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 struct load;
+struct ledger;
 /* Where requests go: the run resolves selectors to targets and may change them between requests. Borrowed strings. */
 struct load_target {
     const char *name;                       /* "etcd-1" */
@@ -35,6 +36,10 @@ struct load_context {
     void (*ended)(void *arg);            /* every request answered or given up, after load_stop or the load's own end */
     void *ended_arg;
 };
+
+/* What a ledger's entry turned out to be. */
+enum ledger_answer { LEDGER_UNKNOWN, LEDGER_PRESENT, LEDGER_ABSENT, LEDGER_OTHER /* a right answer, and another value */ };
+typedef void ledger_done(enum ledger_answer answer, const char *why, uint32_t entry, void *arg); /* why: of UNKNOWN and OTHER, borrowed */
 
 struct load_figures { uint64_t planned, good, bad, unsent; uint32_t in_flight; };
 
@@ -67,9 +72,15 @@ struct load_kind {
     /* pods: those that will be there, as far as declared; the arena keeps what is returned. NULL: nothing to speak of. 0 or -ENOMEM. */
     int (*needs)(const struct load_spec *spec, const struct doc *doc, const struct candidate *pods, size_t pod_count, struct arena *a,
                  struct load_needs *ret);
-    /* For the header: {"kind","rate_micro","lanes":[...],"deadline_ns"}; new reference. */
+    /* For the header: {"kind","rate_micro","lanes":[...],"deadline_ns","ledger":bool}; new reference. */
     json_t *(*describe)(const struct load_spec *spec);
+    /* Asks for one entry of the ledger, also after the load's end; done once, never from in here, within the ledger's timeout. Negative:
+     * it could not be asked just now. Freeing the load forgets what is under way. NULL: the kind keeps no ledger. */
+    int (*read)(struct load *l, uint32_t entry, ledger_done *done, void *arg);
     void (*free)(struct load *l); /* NULL-safe */
 };
-struct load { const struct load_kind *kind; };
+struct load {
+    const struct load_kind *kind;
+    struct ledger *ledger; /* NULL: none is kept */
+};
 extern const struct load_kind *const load_kinds[];

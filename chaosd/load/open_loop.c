@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "load/open_loop.h"
+#include "load/ledger.h"
+#include "load/unique.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { LATE_NS = 5 * 1000 * 1000, PAUSE_NS = 10 * 1000 * 1000 };
 
@@ -20,7 +21,8 @@ static int64_t on_run_clock(const struct open_loop *o, int64_t mono_ns) { return
 
 struct sample open_loop_sample(const struct open_loop *o, const struct arrival *a, uint16_t target) {
     int64_t planned = on_run_clock(o, a->planned_ns);
-    return (struct sample){.planned_ns = planned, .start_ns = planned, .end_ns = planned, .lane = a->lane, .target = target};
+    return (struct sample){.planned_ns = planned, .start_ns = planned, .end_ns = planned, .lane = a->lane, .target = target,
+                           .entry = ledger_entry(o->load.ledger, a->index)};
 }
 
 static void record(struct open_loop *o, struct sample *s) {
@@ -31,6 +33,7 @@ static void record(struct open_loop *o, struct sample *s) {
         o->figures.bad++;
     else
         o->figures.unsent++;
+    ledger_note(o->load.ledger, s);
     recorder_sample(o->ctx.recorder, s);
 }
 
@@ -68,6 +71,11 @@ void open_loop_give_up(struct open_loop *o, const struct arrival *a, uint16_t ta
     one_less(o);
 }
 
+void open_loop_full(struct open_loop *o, const struct arrival *a, uint16_t target) {
+    record_unsent(o, a, target, OUTCOME_UNSENT_CAP, REASON_CAP);
+    one_less(o);
+}
+
 /* --- one arrival --- */
 
 static int find_target(struct open_loop *o, const struct arrival *a, const struct selector *selector, bool ready_only, struct load_target *ret) {
@@ -97,20 +105,7 @@ bool open_loop_admit(struct open_loop *o, const struct arrival *a, const struct 
     return true;
 }
 
-/* A bijection of 64 bits (the finaliser of splitmix64): different in, different out. */
-static uint64_t mix(uint64_t x) {
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-    return x ^ x >> 31;
-}
-
-/* The same for the loads of a run, different in the next run, whatever its seed. */
-static uint64_t id_key(const struct load_context *ctx) {
-    uint64_t run_start = (uint64_t)recorder_from_monotonic(ctx->recorder, 0);
-    return mix(ctx->seed ^ mix(run_start ^ (uint64_t)getpid() << 40));
-}
-
-uint64_t open_loop_id(const struct open_loop *o, uint64_t index) { return mix(((uint64_t)o->ctx.index << 48 ^ index) ^ o->id_key); }
+uint64_t open_loop_id(const struct open_loop *o, uint64_t index) { return unique_id(o->id_key, o->ctx.index, index); }
 
 const char *open_loop_value(const struct open_loop *o, struct arrival *a, const char *name, char tmp[ARRIVAL_VALUE_SIZE]) {
     if (strcmp(name, "seq") == 0) {
@@ -229,7 +224,7 @@ void open_loop_figures(const struct load *load, struct load_figures *ret) { *ret
 
 int open_loop_init(struct open_loop *o, const struct load_kind *kind, const struct load_spec *spec, const struct load_context *ctx,
                    const struct open_loop_plan *plan, void (*send)(struct open_loop *o, const struct arrival *a), struct error *err) {
-    *o = (struct open_loop){.load = {kind}, .ctx = *ctx, .plan = *plan, .send = send, .id_key = id_key(ctx)};
+    *o = (struct open_loop){.load = {.kind = kind}, .ctx = *ctx, .plan = *plan, .send = send, .id_key = unique_key(ctx)};
     arrivals_init(&o->arrivals, plan->arrival, plan->rate, ctx->seed, spec->name);
     char stream[96];
     snprintf(stream, sizeof stream, "load/%s/requests", spec->name);
@@ -237,4 +232,7 @@ int open_loop_init(struct open_loop *o, const struct load_kind *kind, const stru
     return timer_new(ctx->loop, on_timer, o, &o->timer, err);
 }
 
-void open_loop_free(struct open_loop *o) { timer_free(o->timer); }
+void open_loop_free(struct open_loop *o) {
+    timer_free(o->timer);
+    ledger_free(o->load.ledger);
+}

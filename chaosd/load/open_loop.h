@@ -61,7 +61,7 @@ struct open_loop {
 
 int open_loop_init(struct open_loop *o, const struct load_kind *kind, const struct load_spec *spec, const struct load_context *ctx,
                    const struct open_loop_plan *plan, void (*send)(struct open_loop *o, const struct arrival *a), struct error *err);
-void open_loop_free(struct open_loop *o); /* not the memory of o itself */
+void open_loop_free(struct open_loop *o); /* its ledger too, but not the memory of o itself */
 
 /* For a kind's descriptor. */
 void open_loop_begin(struct load *load, int64_t start_mono_ns, int64_t end_mono_ns);
@@ -76,6 +76,8 @@ struct sample open_loop_sample(const struct open_loop *o, const struct arrival *
 void open_loop_finish(struct open_loop *o, const struct arrival *a, struct sample *s, enum reason reason, int64_t start_ns, int64_t end_ns);
 /* Our own trouble (no descriptor, no port, no memory) says nothing of the target: unsent. */
 void open_loop_give_up(struct open_loop *o, const struct arrival *a, uint16_t target);
+/* It was admitted, but who would take it has more than it can do: unsent, as beyond the cap. */
+void open_loop_full(struct open_loop *o, const struct arrival *a, uint16_t target);
 
 uint64_t open_loop_id(const struct open_loop *o, uint64_t index); /* unique among the requests of a run */
 /* Value of request.NAME ("seq", "id", "random", "time_ms"), written into tmp; NULL: there is no such. */

@@ -31,7 +31,7 @@ static const struct field fields[] = {
     {.name = "insecure", .type = F_BOOL, .offset = offsetof(struct http_probe, insecure), .doc = "Accept any TLS certificate."},
     {.name = "status", .type = F_INT, .offset = offsetof(struct http_probe, expect.status), .min = 100, .max = 599,
      .doc = "The status that is right; any 2xx when not given."},
-    {.name = "contains", .type = F_STRING, .offset = offsetof(struct http_probe, expect.contains), .doc = "Text the body must hold."},
+    {.name = "contains", .type = F_TEMPLATE, .offset = offsetof(struct http_probe, expect.contains), .doc = "Text the body must hold."},
     {.name = "json", .type = F_TEMPLATE_MAP, .offset = offsetof(struct http_probe, expect.json),
      .doc = "Values the JSON body must hold: dotted path to value, compared as text."},
     {0},

@@ -112,6 +112,27 @@ static void put_windows(struct page *p, int act) {
     }
 }
 
+/* What each load lost to this act. */
+static void put_losses(struct page *p, size_t act) {
+    struct jw *w = &p->w;
+    jw_begin(jw_key(w, "losses"), '[');
+    for (size_t i = 0; i < p->j->ledger_count; i++)
+        for (size_t k = 0; k < p->j->ledgers[i].loss_count; k++) {
+            const struct ledger_loss *l = &p->j->ledgers[i].losses[k];
+            if (l->act != (int)act)
+                continue;
+            jw_begin(w, '[');
+            jw_text(w, p->j->ledgers[i].load);
+            jw_int(w, l->lost);
+            page_time(p, l->first);
+            page_time(p, l->last);
+            jw_ms(w, l->rpo_min);
+            jw_ms(w, l->rpo_max);
+            jw_end(w, ']');
+        }
+    jw_end(w, ']');
+}
+
 static void put_milestones(struct page *p, const struct act_figures *f) {
     struct jw *w = &p->w;
     const struct { const char *key; int64_t ns; } rows[] = {
@@ -179,6 +200,7 @@ void page_cards(struct page *p) {
         if (events[i])
             put_selection(p, events[i]);
         put_windows(p, (int)p->cards[i]);
+        put_losses(p, p->cards[i]);
         put_lines(p, &evidence[i], &budget);
         jw_end(&p->w, '}');
     }

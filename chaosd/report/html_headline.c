@@ -5,6 +5,7 @@
 #include "check/notes.h"
 #include "check/words.h"
 #include "report/html_model.h"
+#include "report/ledger.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -30,13 +31,15 @@ void html_verdict(const struct judgement *j, struct buf *out) {
 
 struct tile { const char *id, *title, *value; };
 
-static void tile(struct buf *out, const struct tile *t, const struct buf *more) {
-    buf_printf(out, "<div class=\"tile\" id=\"tile-%s\"><dt>%s</dt><dd class=\"figure\">", t->id, t->title);
+static void tile_of(struct buf *out, const char *class, const struct tile *t, const struct buf *more) {
+    buf_printf(out, "<div class=\"%s\" id=\"tile-%s\"><dt>%s</dt><dd class=\"figure\">", class, t->id, t->title);
     html_text(out, t->value);
     buf_str(out, "</dd><dd class=\"more\">");
     html_text(out, more->data ? more->data : "");
     buf_str(out, "</dd></div>\n");
 }
+
+static void tile(struct buf *out, const struct tile *t, const struct buf *more) { tile_of(out, "tile", t, more); }
 
 /* What the headline speaks of: loads as a whole, controls aside. */
 static bool whole(const struct lane_figures *f) { return f->lane < 0 && !f->target && !f->control; }
@@ -159,11 +162,45 @@ static void faults(const struct judgement *j, struct buf *out) {
     tile(out, &(struct tile){"faults", "Faults in effect", value}, &more);
 }
 
+/* Only where a load keeps a ledger: no other run can say anything of lost writes. */
+static void data(const struct judgement *j, struct buf *out) {
+    int64_t acknowledged = 0, lost = 0, stale = 0, unknown = 0, least = 0, most = 0;
+    char n[4][WORDS_SIZE], value[WORDS_SIZE + 8], min[WORDS_SIZE], max[WORDS_SIZE];
+    cleanup_buf struct buf more = {0};
+    bool read = true;
+    for (size_t i = 0; i < j->ledger_count; i++) {
+        const struct ledger_figures *f = &j->ledgers[i];
+        int64_t a, b;
+        read &= f->read;
+        acknowledged += f->acknowledged;
+        lost += f->lost;
+        stale += f->stale;
+        unknown += f->unknown;
+        ledger_rpo(f, &a, &b);
+        least = a > least ? a : least;
+        most = most == UNKNOWN_NS || b == UNKNOWN_NS ? UNKNOWN_NS : b > most ? b : most;
+    }
+    if (!j->ledger_count)
+        return;
+    snprintf(value, sizeof value, "%s", !read || (unknown && !lost) ? "unknown" : lost ? words_count(lost, n[0]) : "none");
+    buf_printf(&more, "of %s acknowledged writes", words_count(acknowledged, n[1]));
+    if (read && lost)
+        buf_printf(&more, "; RPO %s to %s", words_ms(words_ns_ms(least), min), words_ms(words_ns_ms(most), max));
+    if (!read)
+        buf_str(&more, "; they were not read back");
+    else if (unknown)
+        buf_printf(&more, "; %s could not be read back", words_count(unknown, n[2]));
+    if (read && stale)
+        buf_printf(&more, "; %s not there at first", words_count(stale, n[3]));
+    tile_of(out, lost ? "tile alarm" : "tile", &(struct tile){"data", "Writes lost", value}, &more);
+}
+
 void html_headline(const struct judgement *j, struct buf *out) {
     buf_str(out, "<dl class=\"tiles\" id=\"tiles\">\n");
     availability(j, out);
     downtime(j, out);
     recovery(j, out);
+    data(j, out);
     faults(j, out);
     buf_str(out, "</dl>\n");
     char notes[NOTES_MOST][NOTE_SIZE];

@@ -6,6 +6,7 @@
 #include "report/kinds.h"
 #include "report/probes.h"
 #include "report/worst.h"
+#include "report/ledger.h"
 
 #include <errno.h>
 #include <math.h>
@@ -284,10 +285,6 @@ static json_t *one_probe(const struct judgement *j, size_t i, bool *skip) {
     return probe_json(j, i);
 }
 
-static json_t *ledger_json(void) { /* no load keeps a ledger yet: unknown, which is not "nothing lost" */
-    return json_pack("{s:n,s:n,s:n}", "acknowledged", "lost", "stale");
-}
-
 json_t *report_summary(const struct judgement *j) {
     const json_t *h = j->history->header;
     struct put p = {json_object(), false};
@@ -310,7 +307,7 @@ json_t *report_summary(const struct judgement *j) {
     put(&p, "faults", acts_json(j));
     put(&p, "faults_total", json_integer((json_int_t)j->act_count));
     put(&p, "probes", list_of(j, j->probe_count, one_probe));
-    put(&p, "ledger", ledger_json());
+    put(&p, "ledger", ledger_json(j));
     put(&p, "externals", externals_json(j));
     return done(&p);
 }

@@ -8,6 +8,7 @@
 #include "report/grid.h"
 #include "report/kinds.h"
 #include "report/probes.h"
+#include "report/ledger.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -253,6 +254,28 @@ static void put_probes(struct page *p) {
     put_more(p, n, p->j->probe_count);
 }
 
+static void put_ledgers(struct page *p) {
+    char n[WORDS_SIZE], min[WORDS_SIZE], max[WORDS_SIZE];
+    if (!p->j->ledger_count)
+        return;
+    buf_str(p->out, "\n### Ledger\n\n| load | acknowledged | lost | stale | unknown | recovered | rpo ms |\n"
+                    "| :--- | ---: | ---: | ---: | ---: | ---: | ---: |\n");
+    for (size_t i = 0; i < p->j->ledger_count && i < ROWS_MOST; i++) {
+        const struct ledger_figures *f = &p->j->ledgers[i];
+        int64_t least, most;
+        ledger_rpo(f, &least, &most);
+        buf_str(p->out, "| ");
+        put_name(p, f->load);
+        buf_printf(p->out, " | %s", words_count(f->acknowledged, n));
+        buf_printf(p->out, f->lost ? " | **%s**" : " | %s", f->read ? words_count(f->lost, n) : "?");
+        buf_printf(p->out, " | %s", f->read ? words_count(f->stale, n) : "?");
+        buf_printf(p->out, " | %s", words_count(f->unknown, n));
+        buf_printf(p->out, " | %s", f->read ? words_count(f->recovered, n) : "?");
+        buf_printf(p->out, " | %s .. %s |\n", ms_of(least, min), ms_of(most, max));
+    }
+    buf_str(p->out, "\nWrites read back at the end; rpo: from the first lost acknowledgement to the last, least .. most.\n");
+}
+
 /* What is not a pass comes first: whoever opens the page looks for it. */
 static void put_checks(struct page *p) {
     static const enum verdict order[] = {VERDICT_FAIL, VERDICT_ABORTED, VERDICT_INCONCLUSIVE, VERDICT_SKIPPED, VERDICT_PASS};
@@ -282,6 +305,7 @@ static int render(const struct judgement *j, struct buf *out, struct error *err)
         put_externals(&p);
         put_acts(&p);
         put_probes(&p);
+        put_ledgers(&p);
         put_checks(&p);
     }
     return a && buf_ok(out) ? 0 : error_set(err, -ENOMEM, "Markdown summary: out of memory");

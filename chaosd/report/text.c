@@ -9,6 +9,7 @@
 #include "report/probes.h"
 #include "report/text_windows.h"
 #include "report/worst.h"
+#include "report/ledger.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -288,6 +289,53 @@ static int put_acts(const struct judgement *j, struct arena *a, struct buf *out)
     return rc < 0 ? rc : put_marks(j, told, n, a, out);
 }
 
+static void put_ledger_row(struct grid *g, const struct ledger_figures *f) {
+    char n[WORDS_SIZE], min[WORDS_SIZE], max[WORDS_SIZE];
+    const int64_t known[] = {f->lost, f->stale};
+    int64_t least, most;
+    ledger_rpo(f, &least, &most);
+    grid_cell(g, "%s", f->load);
+    grid_cell(g, "%s", words_count(f->written, n));
+    grid_cell(g, "%s", words_count(f->acknowledged, n));
+    for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+        grid_cell(g, "%s", f->read ? words_count(known[i], n) : "?");
+    grid_cell(g, "%s", words_count(f->unknown, n));
+    grid_cell(g, "%s", f->read ? words_count(f->recovered, n) : "?");
+    if (f->read && !f->lost && !f->unknown)
+        grid_cell(g, "none lost");
+    else
+        grid_cell(g, "%s..%s", ms_of(least, min), ms_of(most, max));
+}
+
+static int put_ledgers(const struct judgement *j, struct arena *a, struct buf *out) {
+    struct grid g = {.arena = a};
+    static const char *const figures[] = {"written", "acknowledged", "lost", "stale", "unknown", "recovered", "rpo"};
+    if (!j->ledger_count)
+        return 0;
+    grid_column(&g, "ledger", false, true);
+    for (size_t i = 0; i < ARRAY_SIZE(figures); i++)
+        grid_column(&g, figures[i], true, false);
+    for (size_t i = 0; i < j->ledger_count; i++)
+        put_ledger_row(&g, &j->ledgers[i]);
+    buf_str(out, "\nLedger (writes read back at the end; stale: not there at first; recovered: there without an answer;\n"
+                 "rpo: ms from the first lost acknowledgement to the last, least..most)\n");
+    grid_render(&g, WIDTH, out);
+    for (size_t i = 0; i < j->ledger_count; i++)
+        for (size_t k = 0; k < j->ledgers[i].loss_count; k++) {
+            const struct ledger_loss *l = &j->ledgers[i].losses[k];
+            cleanup_buf struct buf line = {0};
+            if (l->act >= 0)
+                buf_printf(&line, "%s #%u: ", j->acts[l->act].fault, j->acts[l->act].occurrence);
+            ledger_loss_words(j, l, &line);
+            const char *clean = buf_ok(&line) ? text_clean(a, line.data) : NULL;
+            if (!clean)
+                return -ENOMEM;
+            buf_str(out, "  ");
+            text_wrap(out, clean, 2, 4, WIDTH);
+        }
+    return 0;
+}
+
 enum { NAME_MOST = 36 }; /* a longer check's sentence goes below it */
 
 static int put_check(const struct check_result *c, size_t verdicts, size_t names, struct arena *a, struct buf *out) {
@@ -355,6 +403,8 @@ static int render(const struct judgement *j, struct buf *out, struct error *err)
     }
     if (rc == 0)
         probes_text(j, a, WIDTH, out);
+    if (rc == 0)
+        rc = put_ledgers(j, a, out);
     if (rc == 0)
         rc = put_checks(j, a, out);
     if (rc == 0)

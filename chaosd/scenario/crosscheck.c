@@ -241,6 +241,18 @@ static int check_controls(const struct scenario *s, struct error *err) {
 
 /* --- thresholds --- */
 
+/* As the scenario says it, whatever the load's kind. */
+static bool keeps_ledger(const struct scenario *s, const char *load) {
+    const json_t *loads = json_object_get(doc_root(s->doc), "load");
+    for (size_t i = 0; i < s->loads.count; i++) {
+        const struct load_spec *l = &SCENARIO_LOADS(s)[i];
+        const json_t *params = json_object_get(json_array_get(loads, i), l->kind.kind ? l->kind.kind->name : "");
+        if ((!*load || !strcmp(load, l->name)) && is_given(params, "ledger"))
+            return true;
+    }
+    return false;
+}
+
 static int check_expect(const struct scenario *s, size_t index, struct error *err) {
     struct expect e;
     struct error why = {""};
@@ -256,9 +268,12 @@ static int check_expect(const struct scenario *s, size_t index, struct error *er
                    list->count ? name_at(list, stride, 0) : "NAME");
     if (!probe && !s->loads.count && !(fault && e.milestone == MILESTONE_REDUNDANCY))
         return BAD(s, path, err, "\"%s\" needs a load to measure it with, and there is none", s->expect.items[index]);
+    bool known = !*e.of || has_name(list, stride, e.of);
+    if (known && e.metric >= METRIC_LEDGER_LOST && !keeps_ledger(s, e.of))
+        return BAD(s, path, err, "\"%s\" needs a load that keeps a ledger: ledger: {...} in %s", s->expect.items[index], *e.of ? e.of : "one");
     if (!list->count)
         return BAD(s, path, err, "\"%s\" needs a fault, and there is none", s->expect.items[index]);
-    if (!*e.of || has_name(list, stride, e.of))
+    if (known)
         return 0;
     suggest(list, stride, e.of, hint, sizeof hint);
     return BAD(s, path, err, "\"%s\": there is no %s \"%s\"%s", s->expect.items[index], probe ? "probe" : fault ? "fault" : "load", e.of, hint);

@@ -93,13 +93,14 @@ int refs_walk(const struct doc *d, int (*fn)(const char *path, const char *text,
 /* What a run can answer. NULL members: any name after the dot. */
 static const char *const pod_members[] = {"name", "ip", "dir", "node", "namespace", "uid", "index", NULL};
 static const char *const request_members[] = {"seq", "id", "random", "time_ms", NULL};
+static const char *const ledger_members[] = {"key", "value", NULL};
 static const char *const run_members[] = {"id", "seed", NULL};
 static const char *const load_members[] = {"dir", "name", "seconds", NULL};
 static const struct {
     const char *name;
     const char *const *members;
 } namespaces[] = {
-    {"pod", pod_members}, {"request", request_members}, {"run", run_members}, {"load", load_members}, {"capture", NULL}, {"ledger", NULL}, {"secret", NULL},
+    {"pod", pod_members}, {"request", request_members}, {"run", run_members}, {"load", load_members}, {"capture", NULL}, {"ledger", ledger_members}, {"secret", NULL},
 };
 
 struct check {

@@ -12,12 +12,14 @@
 static const struct field expect_fields[] = {
     {.name = "status", .type = F_INT, .offset = offsetof(struct step_expect, status), .min = 100, .max = 599,
      .doc = "The status that is right; any 2xx when not given. Redirects are not followed: a 3xx is a status like any other."},
-    {.name = "contains", .type = F_STRING, .offset = offsetof(struct step_expect, contains), .doc = "Text the body must hold."},
+    {.name = "contains", .type = F_TEMPLATE, .offset = offsetof(struct step_expect, contains), .doc = "Text the body must hold."},
     {.name = "json", .type = F_TEMPLATE_MAP, .offset = offsetof(struct step_expect, json),
      .doc = "Values the JSON body must hold: dotted path to value, compared as text."},
+    {.name = "missing", .type = F_STRINGS, .offset = offsetof(struct step_expect, missing),
+     .doc = "Dotted paths that the JSON body must not hold."},
     {0},
 };
-static const struct shape expect_shape = {
+const struct shape expect_shape = {
     .name = "expect", .size = sizeof(struct step_expect), .fields = expect_fields, .doc = "What a right answer looks like.",
 };
 
@@ -64,7 +66,7 @@ static int step_check(void *value, const struct schema_at *at, struct error *err
         return doc_error(at->doc, at->path, 0, err, -EINVAL, "a step has either json or body, not both");
     if (s->head && (s->json || s->body))
         return doc_error(at->doc, at->path, 0, err, -EINVAL, "HEAD carries no body");
-    if (s->head && (s->capture.count || (s->expect && (s->expect->contains || s->expect->json.count))))
+    if (s->head && (s->capture.count || (s->expect && (s->expect->contains || s->expect->json.count || s->expect->missing.count))))
         return doc_error(at->doc, at->path, 0, err, -EINVAL, "the answer to HEAD has no body to look into");
     return check_captures(s, at, err);
 }
@@ -105,6 +107,30 @@ static const char *judge_status(const struct step_expect *e, int status, char *t
     else
         snprintf(tmp, size, "status %d, wanted 2xx", status);
     return tmp;
+}
+
+static const char *judge_text(const struct step_expect *e, const struct template_vars *vars, const char *body, size_t len, char *tmp, size_t size) {
+    cleanup_buf struct buf wanted = {0};
+    struct error why = {""};
+    if (!e || !e->contains)
+        return NULL;
+    if (template_render(e->contains, vars, &wanted, &why) < 0 || !buf_ok(&wanted)) {
+        snprintf(tmp, size, "contains: %s", *why.text ? why.text : "out of memory");
+        return tmp;
+    }
+    if (!wanted.len || (body && memmem(body, len, wanted.data, wanted.len)))
+        return NULL;
+    snprintf(tmp, size, "body without \"%.60s\"", wanted.data);
+    return tmp;
+}
+
+static const char *judge_missing(const struct step_expect *e, const json_t *root, char *tmp, size_t size) {
+    for (size_t i = 0; i < e->missing.count; i++)
+        if (json_at(root, e->missing.items[i])) {
+            snprintf(tmp, size, "%s is there", e->missing.items[i]);
+            return tmp;
+        }
+    return NULL;
 }
 
 static const char *judge_json(const struct step_expect *e, const struct template_vars *vars, const json_t *root, char *tmp, size_t size) {
@@ -155,13 +181,10 @@ const char *step_judge(const struct step *s, const struct template_vars *vars, i
     const char *why = judge_status(e, status, tmp, size);
     if (why)
         return why;
-    size_t text_len = e && e->contains ? strlen(e->contains) : 0;
-    if (text_len && (!body || !memmem(body, len, e->contains, text_len))) {
-        snprintf(tmp, size, "body without \"%.60s\"", e->contains);
-        return tmp;
-    }
-    if (!s->capture.count && !(e && e->json.count))
-        return NULL;
+    vars = vars ? vars : &no_variables;
+    why = judge_text(e, vars, body, len, tmp, size);
+    if (why || (!s->capture.count && !(e && (e->json.count || e->missing.count))))
+        return why;
     json_error_t where;
     cleanup_json json_t *root = body ? json_loadb(body, len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &where) : NULL;
     if (!root) {
@@ -170,5 +193,7 @@ const char *step_judge(const struct step *s, const struct template_vars *vars, i
     }
     /* Captures first: an expectation may compare two parts of one answer ("the leader's id is my own"). */
     why = take_captures(s, root, on_capture, arg, tmp, size);
-    return why || !e ? why : judge_json(e, vars ? vars : &no_variables, root, tmp, size);
+    if (!why && e)
+        why = judge_json(e, vars, root, tmp, size);
+    return why || !e ? why : judge_missing(e, root, tmp, size);
 }

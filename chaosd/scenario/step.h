@@ -6,8 +6,9 @@
 
 struct step_expect {
     int64_t status; /* 0: any 2xx */
-    const char *contains;
+    const struct template *contains;
     struct template_pairs json; /* dotted path -> value, compared as text */
+    struct strings missing;     /* dotted paths that must not be there */
 };
 
 struct step {
@@ -20,7 +21,7 @@ struct step {
     const struct template *url; /* likewise */
 };
 
-extern const struct shape step_shape;
+extern const struct shape step_shape, expect_shape;
 
 /* NULL when the answer is right, else why not ("status 503, wanted 2xx"), in tmp. on_capture gets each captured value;
  * a path that is absent is a wrong answer. Captures are handed over before expect.json is compared, which may so name them

@@ -5,6 +5,7 @@
 
 struct kept { /* as a load keeps a captured value: a copy, since the answer goes */
     char *text;
+    const char *wanted; /* any text, as a value that a template brings */
 };
 
 static void on_capture(const char *name, const char *value, void *arg) {
@@ -15,7 +16,10 @@ static void on_capture(const char *name, const char *value, void *arg) {
     k->text = strdup(value);
 }
 
-static const char *get(void *arg, const char *name) { return strcmp(name, "capture.x") == 0 ? ((struct kept *)arg)->text : NULL; }
+static const char *get(void *arg, const char *name) {
+    const struct kept *k = arg;
+    return strcmp(name, "capture.x") == 0 ? k->text : strcmp(name, "ledger.value") == 0 ? k->wanted : NULL;
+}
 
 static char *line(const uint8_t **data, size_t *size) {
     const uint8_t *end = *size ? memchr(*data, '\n', *size) : NULL;
@@ -31,10 +35,10 @@ static char *line(const uint8_t **data, size_t *size) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static const int statuses[] = {0, 99, 200, 503, 999};
     struct arena *a = arena_new();
-    const struct template *own = NULL;
+    const struct template *own = NULL, *wanted = NULL;
     struct error err;
     cleanup_free char *path = line(&data, &size), *text = line(&data, &size);
-    if (!a || template_compile(a, "${capture.x}", 0, &own, &err) < 0)
+    if (!a || template_compile(a, "${capture.x}", 0, &own, &err) < 0 || template_compile(a, "${ledger.value}", 0, &wanted, &err) < 0)
         abort();
     /* As libcurl's bridge hands it over: with a NUL behind, which is not of the body. */
     cleanup_free char *body = malloc(size + 1);
@@ -44,15 +48,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     body[size] = 0;
     const struct pair capture = {"x", path};
     const struct template_pair same = {path, own};
-    struct step_expect expect = {.contains = text, .json = {&same, 1}};
+    const char *const gone[] = {path};
+    struct step_expect expect = {.contains = wanted, .json = {&same, 1}};
     const struct step steps[] = {
         {.method = "GET", .expect = &expect, .capture = {&capture, 1}},
-        {.method = "GET", .expect = &(struct step_expect){.contains = text}},
+        {.method = "GET", .expect = &(struct step_expect){.contains = wanted}},
+        {.method = "GET", .expect = &(struct step_expect){.missing = {gone, 1}}},
         {.method = "GET", .expect = &(struct step_expect){.status = 503, .json = {&same, 1}}},
     };
     for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
         for (size_t k = 0; k < ARRAY_SIZE(statuses); k++) {
-            struct kept kept = {NULL};
+            struct kept kept = {NULL, text};
             struct template_vars vars = {get, &kept};
             char tmp[256] = "";
             const char *why = step_judge(&steps[i], &vars, statuses[k], body, size, on_capture, &kept, tmp, sizeof tmp);

@@ -476,8 +476,8 @@ static void the_header_says_what_it_is(void **state) {
     assert_int_equal(d.params.concurrency, 1000);
     assert_int_equal(d.params.late_ns, 100 * NS_PER_MS);
     cleanup_json json_t *j = load_kinds[0]->describe(&d.spec);
-    cleanup_json json_t *want = json_pack("{s:s, s:i, s:[s], s:i}", "kind", "http", "rate_micro", 2500000, "lanes", "reused", "deadline_ns",
-                                          1000000000);
+    cleanup_json json_t *want = json_pack("{s:s, s:i, s:[s], s:i, s:b}", "kind", "http", "rate_micro", 2500000, "lanes", "reused", "deadline_ns",
+                                          1000000000, "ledger", 0);
     assert_true(json_equal(j, want));
     release(&d);
 }

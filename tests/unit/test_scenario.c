@@ -258,6 +258,8 @@ static const struct { const char *text, *where, *says; } bad[] = {
     {EXPECTING("downtime.max(k) < 3s"), "t.yaml:7:3:", "there is no load \"k\""},
     {FAULT_AT("  at: 5s\nexpect: p(99) < 1s\n"), "t.yaml:8:9:", "needs a load"},
     {FAULT_AT("  at: 5s\nexpect: recovery.max < 1s\n"), "t.yaml:8:9:", "needs a load"},
+    {"name: x\nduration: 9s\n" LOAD "expect: ledger.lost == 0\n", "t.yaml:4:9:", "\"ledger.lost == 0\" needs a load that keeps a ledger: ledger: {...} in one"},
+    {"name: x\nduration: 9s\n" LOAD "expect: rpo.max(nobody) < 1s\n", "t.yaml:4:9:", "there is no load \"nobody\""},
     {"name: x\nduration: 9s\n" LOAD "expect: recovery.max < 1s\n", "t.yaml:4:9:", "needs a fault"},
     /* references */
     {STEP("${rte}"), "t.yaml:5:39:", "${rte} is not declared, did you mean ${rate}?"},

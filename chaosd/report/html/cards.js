@@ -14,6 +14,8 @@ function cardState(c) {
   return ["pass", c.holds ? "in effect, reverted" : "in effect"];
 }
 
+const lostStory = (c) => { const n = c.losses.reduce((sum, l) => sum + l[1], 0); return n ? ` ${count(n)} write${n === 1 ? "" : "s"} that had been acknowledged ${n === 1 ? "is" : "are"} lost.` : ""; };
+
 /* The card in a sentence or two, for who reads nothing else. */
 function story(c) {
   const who = c.target || "nobody";
@@ -22,11 +24,11 @@ function story(c) {
   const hit = `At ${moment(c.at, 10)} ${c.kind} hit ${who}${c.role_before && c.role ? `, the ${c.role} at that moment` : ""}`;
   const length = c.degradation.length && c.degradation.every((d) => known(d[3])) ? `, for ${ms(Math.max(...c.degradation.map((d) => d[3])))} at most` : "";
   const slow = c.degradation.length ? `${c.degradation.some((d) => d[4]) ? "" : "no request failed, but "}users were served slowly${length}.` : "no user noticed.";
-  if (!c.noticed) return `${hit}; ${c.sustained === 0 ? slow : "too few requests followed to say what users saw."}`;
+  if (!c.noticed) return `${hit}; ${c.sustained === 0 ? slow : "too few requests followed to say what users saw."}${lostStory(c)}`;
   const first = known(c.detect) ? ` Users saw the first failure ${ms(c.detect)} later` : " Users saw failures";
   const end = known(c.sustained) ? ` and were served for good again after ${ms(c.sustained)}.` : `, and were not seen to be served for good again${c.at_least > 0 ? ` for at least ${ms(c.at_least)}` : ""}.`;
   const after = c.role_after ? ` ${c.role_after} was seen as ${c.role} after ${ms(c.role_after_at)}.` : "";
-  return `${hit}.${first}${end}${after}`;
+  return `${hit}.${first}${end}${after}${lostStory(c)}`;
 }
 
 const MILESTONES = [["detect", "first failure", "bad"], ["sustained", "good for good", "good"], ["redundancy", "all replicas ready", "p50"], ["first_good", "first good", "good"], ["reverted_after", "reverted", "fault"]];
@@ -72,12 +74,14 @@ function facts(c) {
   const noted = (stalled, shared, suspect) => (stalled ? ", chaosd itself stalled" : "") + (suspect ? `, not judged: ${suspect}` : "") + (shared.length ? `, shared with ${shared.join(", ")}` : "");
   const windows = c.windows.map(([load, min, point, max, bad, stalled, , shared, suspect]) => `${load}: ${bracket(min, point, max)}, ${count(bad)} bad${noted(stalled, shared, suspect)}`).join("; ");
   const slow = c.degradation.map(([load, min, point, max, bad, stalled, n, shared, suspect]) => `${load}: ${bracket(min, point, max)}, ${count(n)} slow, ${count(bad)} bad${noted(stalled, shared, suspect)}`).join("; ");
+  const losses = c.losses.map(([load, lost, first, last, min, max]) => `${load}: ${count(lost)} lost, acknowledged ${moment(first, 10)} to ${moment(last, 10)} (RPO ${msBare(min)} … ${msBare(max)} ms)`).join("; ");
   const milestone = (key) => (known(c[key]) ? (c[key] === 0 && key !== "detect" && !c.noticed ? "not needed" : ms(c[key])) : c.acted ? "not seen" : null);
   const more = c.candidate_count > (c.candidates || []).length ? ` and ${count(c.candidate_count - c.candidates.length)} more` : "";
   return el("dl", { class: "facts" },
     fact("First failure", c.noticed ? milestone("detect") : c.acted ? "none" : null), fact("First good after it", milestone("first_good")),
     fact("Good for good", milestone("sustained")), fact("Every replica ready", milestone("redundancy")),
     fact("Downtime, least … likely … most", windows, windows.length > 60), fact("Degraded, least … likely … most", slow, slow.length > 60), fact("Reverted", c.holds && c.acted ? (c.reverted ? "after " + ms(c.reverted_after) : c.stuck ? "NOT REVERTED" : "not seen") : null),
+    fact("Acknowledged writes lost", losses, true),
     fact("Victim", (c.target || "none") + (known(c.pid) ? ` (pid ${c.pid})` : "")), fact("Role", c.role_before ? `${c.role_before} → ${c.role_after || "nobody seen"}` : null),
     fact("Beside the role", dataText(c.data_before, c.data_after)), fact("Drawn from", c.candidates && c.candidates.length ? c.candidates.join(", ") + more : null),
     fact("Draw", c.draw), fact("Planned at", known(c.planned) ? `${moment(c.planned, 1)}` + (known(c.at) ? `, done ${ms(c.at - c.planned)} later` : "") : null),
