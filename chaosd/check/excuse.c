@@ -17,7 +17,7 @@ static int64_t own_until(const struct sample *s) {
 }
 
 bool stall_excuses(const struct work *w, const struct load_work *l, const struct sample *s) {
-    if ((s->outcome != OUTCOME_BAD && s->outcome != OUTCOME_UNSENT_CAP) || said_by_target[s->reason] || s->lane == LANE_EXEC)
+    if ((s->outcome != OUTCOME_BAD && s->outcome != OUTCOME_UNSENT_CAP) || said_by_target[s->reason] || (s->lane == LANE_EXEC && !l->driver))
         return false; /* another program's requests do not wait for chaosd */
     int64_t due = s->planned_ns + l->deadline_ns;
     if (s->outcome == OUTCOME_UNSENT_CAP) /* full, maybe as chaosd had not looked at what was answered */

@@ -16,6 +16,7 @@ struct load_work {
     const struct sample **order; /* by start */
     size_t count;
     bool insecure;
+    bool driver;                 /* lane exec, but sent by chaosd and read by it */
     int64_t longest, last_end;   /* longest request; end of the last one */
     bool closed, mute;           /* as lane_figures closed and silent */
     const char *not_judged;      /* why it cannot be judged, or NULL */

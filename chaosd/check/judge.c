@@ -148,6 +148,7 @@ static int read_loads(struct work *w, struct error *err) {
         l->goods = json_int_or(spec, "goods", 5);
         l->over_ns = json_int_or(spec, "over_ns", INT64_C(1000000000));
         l->deadline_ns = json_int_or(spec, "deadline_ns", 0);
+        l->driver = !strcmp(json_str_or(spec, "kind", ""), "driver");
         l->insecure = json_is_true(json_object_get(spec, "insecure"));
         l->control = json_is_true(json_object_get(spec, "control"));
         l->slow_ns = json_int_or(spec, "slow_ns", 0);

@@ -24,6 +24,8 @@ struct ledger_work {
     struct seen_missing *seen;
     size_t seen_count, seen_cap, loss_cap;
     struct ledger_loss *losses;
+    int *acts; /* those that were done, by time */
+    size_t act_count;
 };
 
 /* --- ranges of entries --- */
@@ -145,18 +147,34 @@ static int read_events(struct work *w, struct ledger_work *l) {
 
 /* --- losses --- */
 
-static int act_by_time(const struct judgement *j, int64_t t) {
-    int last = -1, next = -1;
-    for (size_t i = 0; i < j->act_count; i++) {
-        const struct act_figures *a = &j->acts[i];
-        if (!a->acted)
-            continue;
-        if (a->at <= t + JUST_BEFORE_NS && (last < 0 || a->at >= j->acts[last].at))
-            last = (int)i;
-        if (a->at > t && (next < 0 || a->at < j->acts[next].at))
-            next = (int)i;
+static int by_at(const void *a, const void *b, void *arg) {
+    const struct judgement *j = arg;
+    int x = *(const int *)a, y = *(const int *)b;
+    int64_t at = j->acts[x].at, bt = j->acts[y].at;
+    return at != bt ? (at > bt) - (at < bt) : (x > y) - (x < y);
+}
+
+static int sort_acts(struct work *w, struct ledger_work *l) {
+    l->acts = calloc(w->j->act_count + 1, sizeof *l->acts);
+    for (size_t i = 0; l->acts && i < w->j->act_count; i++)
+        if (w->j->acts[i].acted)
+            l->acts[l->act_count++] = (int)i;
+    if (l->act_count)
+        qsort_r(l->acts, l->act_count, sizeof *l->acts, by_at, w->j);
+    return l->acts ? 0 : -ENOMEM;
+}
+
+/* The last act before t or just after it; without one, the first that there is. */
+static int act_by_time(const struct judgement *j, const struct ledger_work *l, int64_t t) {
+    size_t low = 0, high = l->act_count;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        if (j->acts[l->acts[mid]].at <= t + JUST_BEFORE_NS)
+            low = mid + 1;
+        else
+            high = mid;
     }
-    return last >= 0 ? last : next;
+    return l->act_count ? l->acts[low ? low - 1 : 0] : -1;
 }
 
 /* The first act after which it was seen to be missing; where nobody looked then, the one its acknowledgement points to. */
@@ -165,7 +183,7 @@ static int act_of_entry(const struct work *w, const struct ledger_work *l, const
     for (size_t i = 0; i < l->seen_count; i++)
         if (in_ranges(&l->seen[i].ranges, s->entry) && (act < 0 || w->j->acts[l->seen[i].act].at < w->j->acts[act].at))
             act = l->seen[i].act;
-    return act >= 0 ? act : act_by_time(w->j, s->end_ns);
+    return act >= 0 ? act : act_by_time(w->j, l, s->end_ns);
 }
 
 static int add_lost(const struct work *w, struct ledger_work *l, const struct sample *s) {
@@ -247,7 +265,9 @@ static int keep_losses(struct work *w, struct ledger_work *l) {
 
 static int measure(struct work *w, struct ledger_figures *f) {
     struct ledger_work l = {.f = f};
-    int rc = read_events(w, &l);
+    int rc = sort_acts(w, &l);
+    if (rc == 0)
+        rc = read_events(w, &l);
     if (rc == 0)
         rc = read_samples(w, &l);
     if (rc == 0)
@@ -260,6 +280,7 @@ static int measure(struct work *w, struct ledger_figures *f) {
         free(l.seen[i].ranges.list);
     free(l.seen);
     free(l.losses);
+    free(l.acts);
     return rc;
 }
 
@@ -293,13 +314,15 @@ static const char *unread(struct work *w, const struct ledger_figures *f) {
 
 /* An act after which nobody looked may have hidden anything for a while. */
 static const char *not_read_after(struct work *w) {
-    for (size_t i = 0; i < w->j->act_count; i++) {
-        const struct act_figures *a = &w->j->acts[i];
-        bool read = false;
-        for (size_t k = 0; k < w->j->act_count; k++)
-            read |= w->acts[k].ledgers_read > 0 && (k == i || act_same(w->j, i, k));
-        if (a->acted && !read)
-            return arena_printf(w->a, "the ledger was not read after the recovery from %s #%u", a->fault, a->occurrence);
+    const struct judgement *j = w->j;
+    for (size_t i = 0, end; i < j->act_count; i = end) { /* the victims of one planned act stand together: one look is for all */
+        size_t acted = 0, read = 0;
+        for (end = i; end < j->act_count && (end == i || act_same(j, i, end)); end++) {
+            acted += j->acts[end].acted;
+            read += w->acts[end].ledgers_read;
+        }
+        if (acted && !read)
+            return arena_printf(w->a, "the ledger was not read after the recovery from %s #%u", j->acts[i].fault, j->acts[i].occurrence);
     }
     return NULL;
 }

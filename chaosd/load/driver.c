@@ -77,6 +77,7 @@ void driver_finish(struct driver_run *l, struct op *o, enum reason reason, size_
     struct sample s = open_loop_sample(&l->open, &was.a, SAMPLE_NO_TARGET);
     s.bytes = (uint32_t)bytes;
     s.steps = bytes > 0;
+    s.flags = SAMPLE_SENT; /* into the program's pipe: more of it is not known */
     op_done(l, o);
     open_loop_finish(&l->open, &was.a, &s, reason, was.sent_ns, loop_now());
 }
@@ -103,6 +104,7 @@ void driver_give_up(struct driver_run *l, const struct worker *w, enum reason re
 static void on_deadline(void *arg) {
     struct driver_run *l = arg;
     struct op_list *const lists[] = {&l->writes, &l->reads};
+    workers_drain(l); /* what was answered is heard before anything is given up */
     int64_t now = loop_now();
     for (size_t i = 0; i < 2; i++)
         while (lists[i]->first && lists[i]->first->until_ns <= now)

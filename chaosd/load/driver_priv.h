@@ -76,5 +76,6 @@ int workers_start(struct driver_run *l, struct error *err);
 void workers_greet(struct driver_run *l);
 struct worker *workers_pick(struct driver_run *l, int64_t most); /* the one that owes least, and less than most, equals in turn; NULL: none */
 bool workers_up(const struct driver_run *l);
+void workers_drain(struct driver_run *l);
 int worker_send(struct worker *w, const char *line, size_t len);
 void workers_stop(struct driver_run *l); /* asks them to end, then ends them; bounded. Frees all that prepare and start made */

@@ -229,6 +229,12 @@ bool workers_up(const struct driver_run *l) {
     return false;
 }
 
+void workers_drain(struct driver_run *l) {
+    for (int64_t i = 0; i < l->p->workers; i++)
+        if (l->workers[i].reader)
+            line_reader_drain(l->workers[i].reader);
+}
+
 int worker_send(struct worker *w, const char *line, size_t len) {
     int rc = line_writer_put(w->writer, line, len);
     w->owed += rc == 0;

@@ -218,6 +218,27 @@ static void test_excuse_cap(void **state) {
     }
 }
 
+/* A driver's requests are chaosd's own, though they go the way of a program; another program's do not wait for chaosd. */
+static void test_excuse_driver(void **state) {
+    (void)state;
+    for (int driver = 0; driver < 2; driver++) {
+        struct fixture f;
+        char header[300];
+        snprintf(header, sizeof header, "{\"schema\":1,\"loads\":[{\"name\":\"writes\",\"kind\":\"%s\",\"lanes\":[\"exec\"],\"deadline_ns\":500000000}],"
+                 "\"faults\":[]}", driver ? "driver" : "exec");
+        fixture_init(&f, header);
+        for (int i = 0; i < 50; i++)
+            fixture_sample(&f, 0, LANE_EXEC, SAMPLE_NO_TARGET, i * 100, 10, OUTCOME_GOOD);
+        fixture_sample(&f, 0, LANE_EXEC, SAMPLE_NO_TARGET, 5000, 700, OUTCOME_BAD)->flags = SAMPLE_SENT;
+        fixture_event(&f, 5700, "self/stall", "info", "", "", "{\"from\":5400000000,\"to\":5700000000}");
+        struct judgement *j = judged(&f);
+        assert_int_equal(j->lanes[0].bad, !driver);
+        assert_int_equal(j->lanes[0].stalled_unsent, driver);
+        judgement_free(j);
+        fixture_free(&f);
+    }
+}
+
 /* Nothing is sent after the act, or only planned: no pass. */
 static void test_nothing_sent(void **state) {
     (void)state;
@@ -286,7 +307,8 @@ static void test_silent_load(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stalled_after_act), cmocka_unit_test(test_stalled_at_end), cmocka_unit_test(test_stalled_while_closing),
-        cmocka_unit_test(test_excuse),            cmocka_unit_test(test_excuse_cap),     cmocka_unit_test(test_nothing_sent),
+        cmocka_unit_test(test_excuse),            cmocka_unit_test(test_excuse_cap),     cmocka_unit_test(test_excuse_driver),
+        cmocka_unit_test(test_nothing_sent),
         cmocka_unit_test(test_silent_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
