@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How a load was before anything was done to its targets, and from when on an answer counts as slow. docs/MEASURING.md argues the rule. */
+/* How a load was before anything was done to its targets, and from when on an answer counts as slow. docs/DEFINITIONS.md argues the rule. */
 #include "base/units.h"
 #include "check/internal.h"
 #include "check/words.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* From a history to a verdict: pure, no clock, no cluster, no files beside the history. Definitions in docs/MEASURING.md. */
+/* From a history to a verdict: pure, no clock, no cluster, no files beside the history. Definitions in docs/DEFINITIONS.md. */
 #include "base/error.h"
 #include "history/reader.h"
 

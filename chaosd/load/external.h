@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* What other tools say of their requests: a line, or a whole report, to samples. Pure, and made for foreign input: whatever the
- * bytes are, the answer is a sample, "not a sample" or why it cannot be read. What is known of each format stands in MEASURING.md. */
+ * bytes are, the answer is a sample, "not a sample" or why it cannot be read. What is known of each format stands in DEFINITIONS.md. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -100,7 +100,7 @@ const char words_introduction[] =
     "## Thresholds\n"
     "\n"
     "`expect` is a list of `METRIC[.STAT][(LOAD[, LANE])] OP LIMIT`; OP is one of `<`, `<=`, `>`, `>=`, `==`. What each figure means\n"
-    "stands in [MEASURING.md](MEASURING.md).\n"
+    "stands in [DEFINITIONS.md](DEFINITIONS.md).\n"
     "\n"
     "| threshold | judged |\n"
     "| --- | --- |\n"

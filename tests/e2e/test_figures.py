@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures by another hand: windows, baseline and limit by the definitions of docs/MEASURING.md in a plain and slow way, statistics of several
+"""The figures by another hand: windows, baseline and limit by the definitions of docs/DEFINITIONS.md in a plain and slow way, statistics of several
 runs from exact fractions and Python's own modules, on histories drawn at random. And, in real drills, a hang shorter than the deadline, two faults
 at once, a control beside them."""
 import json
