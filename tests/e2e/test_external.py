@@ -94,10 +94,10 @@ def test_rally_beside_kills():
         ready = next(e["t"] for e in events(s.dir / "r") if e["op"] == "run/schedule")
         assert all(f["observed"] for f in done["faults"]) and len(done["faults"]) == 3
         assert rally["from_ms"] * 1e6 < ready and row["good"] > 0
-        assert "closed loop" in p.stdout and "logs/rally.err" in p.stdout
+        assert "CLOSED LOOP" in p.stdout and "logs/rally.err" in p.stdout
         assert "rally" not in {x.name for x in s.dir.iterdir()} and not left("rally.conf")
         page = (s.dir / "r" / "report.html").read_text()
-        assert "rally.err" in page and "closed loop" in page
+        assert "rally.err" in page and "CLOSED LOOP" in page
         print(f"# rally {row['availability']['requests']}, visits {visits['availability']['requests']}, seed {done['seed']}")
         # Judged again, from the folder alone.
         again = chaosd("report", s.dir / "r", env=s.env)
