@@ -36,13 +36,21 @@ static double missed_ns(const struct downtime *d) {
     return d->late != UNKNOWN_NS && d->end != UNKNOWN_NS ? (double)d->late - (double)d->end : 0;
 }
 
+/* Likely lengths of the windows there would be, were all bad that chaosd missed. */
+static double worst_lost(const struct windows *list) {
+    double sum = 0;
+    for (size_t i = 0; i < list->count; i++)
+        sum += window_point(&list->list[i]) != WINDOW_UNKNOWN ? (double)window_point(&list->list[i]) : 0;
+    return sum;
+}
+
 static void find_time(const struct lane_figures *f, const struct row *r, struct finding *ret) {
     double span = (double)r->to - (double)r->from, lost = 0, missed = r->down.blind_total;
     bool stalled = false;
     for (size_t i = 0; i < f->downtime_count; i++) {
         bool open = not_judged(&f->downtime[i]);
         stalled |= open;
-        lost += open ? 0 : (double)f->downtime[i].min;
+        lost += (double)(open ? f->downtime[i].certain : f->downtime[i].min);
         missed += missed_ns(&f->downtime[i]);
     }
     ret->value = 100 * f->by_time;
@@ -56,8 +64,13 @@ static void find_time(const struct lane_figures *f, const struct row *r, struct 
     ret->lo = known ? ret->value : 100 * f->time_low;
     ret->hi = known ? ret->value : 100 * f->time_high;
     ret->unknown = isnan(ret->lo) ? "no time was observed" : missed > 0 ? stalled_text : "a downtime window has no known beginning or end";
+    double least = known ? 100 * (1 - worst_lost(&r->worst) / span) : NAN;
     if (missed > 0 && !isnan(ret->lo))
         ret->lo = fmax(0, ret->lo - 100 * missed / span);
+    if (least < ret->lo - 1e-9) {
+        ret->lo = fmax(0, least);
+        ret->unknown = stalled_text;
+    }
 }
 
 /* Why a window's length is not known, for a person who wants to mend it. */
@@ -85,14 +98,22 @@ static const char *window_unknown(struct work *w, const struct downtime *d) {
 static void window_bounds(const struct expect *e, const struct downtime *d, double *lo, double *hi) {
     bool known = d->max != UNKNOWN_NS || at_least(e);
     double judged = at_least(e) || d->max == UNKNOWN_NS ? (double)d->min : (double)d->max;
-    *lo = not_judged(d) ? 0 : judged / 1e6;
+    *lo = (not_judged(d) ? (double)d->certain : judged) / 1e6;
     *hi = not_judged(d) || !known ? INFINITY : judged / 1e6;
 }
 
 static void join(bool total, double *sum, double one) { *sum = total ? *sum + one : fmax(*sum, one); }
 
 /* The windows that a threshold looks at. */
-struct windows_view { const struct downtime *list; size_t count; const struct track *track; bool total; };
+struct windows_view { const struct downtime *list; size_t count; const struct track *track; bool total; const struct windows *worst; };
+
+/* One that never closed counts to the first good after it: the requests at the load's end were seen. */
+static double worst_ns(const struct expect *e, const struct window *win) {
+    if (at_least(e))
+        return (double)window_min(win);
+    int64_t end = win->end != WINDOW_UNKNOWN ? win->end : win->goods_after ? win->first_good_end : win->last_start;
+    return (double)(end - (win->before != WINDOW_UNKNOWN ? win->before : win->first_start));
+}
 
 static void find_length(struct work *w, const struct expect *e, const struct windows_view *v, struct finding *ret) {
     const struct track *t = v->track;
@@ -114,21 +135,32 @@ static void find_length(struct work *w, const struct expect *e, const struct win
     }
     if (isinf(ret->value))
         ret->value = NAN;
+    double worst = 0;
+    for (size_t i = 0; v->worst && i < v->worst->count; i++)
+        join(v->total, &worst, worst_ns(e, &v->worst->list[i]) / 1e6);
+    if (worst > ret->hi + 1e-6) {
+        ret->hi = worst;
+        ret->unknown = stalled_text;
+    }
 }
 
 static void find_count(const struct windows_view *v, struct finding *ret) {
     ret->lo = ret->hi = ret->value = (double)v->count;
     for (size_t i = 0; i < v->count; i++)
         ret->lo -= not_judged(&v->list[i]);
+    for (size_t i = 0; i < v->track->windows.count; i++)
+        ret->hi += v->track->windows.list[i].split;
     ret->hi += (double)v->track->blind_count;
+    if (v->worst)
+        ret->hi = fmax(ret->hi, (double)v->worst->count);
     ret->unknown = v->track->suspect ? v->track->suspect : stalled_text;
 }
 
 static void find_windows(struct work *w, const struct expect *e, const struct lane_figures *f, const struct row *r, struct finding *ret) {
     bool slow = e->metric >= METRIC_DEGRADATION_MAX && e->metric <= METRIC_DEGRADATION_COUNT, unknown = slow && !f->slow_known;
-    struct windows_view v = {f->downtime, f->downtime_count, &r->down, e->metric == METRIC_DOWNTIME_TOTAL || e->metric == METRIC_DEGRADATION_TOTAL};
+    struct windows_view v = {f->downtime, f->downtime_count, &r->down, e->metric == METRIC_DOWNTIME_TOTAL || e->metric == METRIC_DEGRADATION_TOTAL, &r->worst};
     if (slow && !unknown)
-        v = (struct windows_view){f->degradation, f->degradation_count, &r->slow, v.total};
+        v = (struct windows_view){f->degradation, f->degradation_count, &r->slow, v.total, &r->worst};
     if (e->metric != METRIC_DOWNTIME_COUNT && e->metric != METRIC_DEGRADATION_COUNT)
         find_length(w, e, &v, ret);
     else
@@ -209,11 +241,8 @@ void find_in_row(struct work *w, const struct expect *e, size_t row, struct find
 
 int find_recovery(struct work *w, const struct expect *e, struct finding *ret, struct error *err) {
     cleanup(recoveries_free) struct recoveries r = {0};
-    for (size_t i = 0; i < w->j->act_count; i++) {
-        const struct act_figures *f = &w->j->acts[i];
-        if (f->acted && (!*e->of || !strcmp(e->of, f->fault)) && recoveries_add(&r, w->j, f, e->milestone) < 0)
-            return out_of_memory(err);
-    }
+    if (recoveries_add(&r, w->j, *e->of ? e->of : NULL, e->milestone) < 0)
+        return out_of_memory(err);
     if (!r.count) {
         ret->unknown = e->milestone == MILESTONE_DETECT ? "there was no act that a load noticed" : "there was no act";
         return 0;

@@ -28,6 +28,8 @@ struct load_work {
 
 struct row { /* beside each lane_figures */
     struct track down, slow;     /* downtime; degradation: bad or slow */
+    struct windows worst;        /* downtime, were all bad that chaosd missed by stalling */
+    int64_t last_start;          /* of its last request; UNKNOWN_NS: none */
     struct latencies latencies;  /* sorted; kept for loads and lanes */
     int64_t touched;             /* requests under way, or due, while chaosd stalled */
     int64_t from, to;            /* observed */
@@ -73,6 +75,8 @@ bool stall_excuses(const struct work *w, const struct load_work *l, const struct
 int baseline_measure(struct work *w, size_t load, struct error *err);
 /* control.c: windows in which a control failed as well become suspect. All rows are complete, stalls marked. */
 void control_mark(struct work *w);
+/* certain.c: what of those windows is certain all the same. */
+int certain_measure(struct work *w, struct error *err);
 /* attribution.c: whose window it is. */
 void attribute(const struct work *w, const struct load_work *l, const struct window *win, struct downtime *d);
 /* Enough goods in a row to close a window, among the requests that started in [from, to). */

@@ -191,6 +191,7 @@ static void work_free(struct work *w) {
     for (size_t i = 0; w->rows && i < w->j->lane_count; i++) {
         track_free(&w->rows[i].down);
         track_free(&w->rows[i].slow);
+        windows_free(&w->rows[i].worst);
         latencies_free(&w->rows[i].latencies);
     }
     free(w->rows);

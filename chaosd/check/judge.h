@@ -31,6 +31,7 @@ struct downtime { /* one window, of downtime or of degradation; ns on the run's 
     bool censored;
     bool stalled;        /* chaosd itself stalled inside: not to be judged */
     const char *suspect; /* why else it is not to be judged (a control failed as well), or NULL */
+    int64_t certain;     /* of one not to be judged: it lasted so long at least */
 };
 
 /* Whether the window is the act's, alone or shared. */
@@ -107,9 +108,11 @@ struct act_figures {
     int64_t detect, first_good, sustained, redundancy; /* offsets from at; UNKNOWN_NS */
     bool noticed;       /* a load saw it */
     bool censored;
+    bool short_of;      /* redundancy: seen lost, and not seen restored */
     bool stalled;       /* chaosd itself stalled in a window of this act: not to be judged */
     const char *suspect; /* why else a window of this act is not to be judged, or NULL */
     int64_t at_least;   /* censored: sustained is no less than this; otherwise UNKNOWN_NS */
+    int64_t certain;    /* stalled or suspect: sustained is no less than this; 0: nothing is certain */
     int64_t late;       /* what sustained would be if all that chaosd missed by stalling was bad; UNKNOWN_NS: it missed nothing */
     const char *role_before, *role_after; /* pod names, NULL: no role asked */
     int64_t role_seen_before;  /* act - last answer that showed the victim in the role, ns */

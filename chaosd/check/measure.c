@@ -14,6 +14,7 @@ struct places {
     const char **names;
 };
 #define NOWHERE SIZE_MAX
+#define LATE_SEEN_NS INT64_C(100000000) /* sent later than this, a request leaves a gap as one that was not sent does */
 enum { TARGETS = 65536 };
 
 static int add_row(struct work *w, size_t load, int lane, const char *target, size_t *ret, struct error *err) {
@@ -26,7 +27,8 @@ static int add_row(struct work *w, size_t load, int lane, const char *target, si
                                             .insecure = w->loads[load].insecure,
                                             .control = w->loads[load].control, .slow_limit = UNKNOWN_NS,
                                             .closed = w->loads[load].closed, .silent = w->loads[load].mute};
-    w->rows[*ret] = (struct row){.from = INT64_MAX, .to = INT64_MIN};
+    w->rows[*ret] = (struct row){.from = INT64_MAX, .to = INT64_MIN, .last_start = UNKNOWN_NS};
+    windows_init(&w->rows[*ret].worst, w->loads[load].goods, w->loads[load].over_ns);
     track_init(&w->rows[*ret].down, w->loads[load].goods, w->loads[load].over_ns);
     track_init(&w->rows[*ret].slow, w->loads[load].goods, w->loads[load].over_ns);
     return 0;
@@ -115,6 +117,23 @@ static struct request_view view(const struct work *w, const struct load_work *l,
     return v;
 }
 
+/* A stall leaves no unsent requests where nothing is planned, or where they may go out late: then it is a gap between starts. */
+static bool missed_unseen(const struct work *w, const struct load_work *l, const struct row *r, const struct sample *s, int64_t *from) {
+    if (s->lane == LANE_EXEC || r->last_start == UNKNOWN_NS || s->outcome == OUTCOME_UNSENT_STALL)
+        return false;
+    *from = l->closed ? r->last_start + 1 : s->planned_ns;
+    return *from > r->last_start && (l->closed || s->start_ns - s->planned_ns > LATE_SEEN_NS) && stalled_between(w, *from, s->start_ns);
+}
+
+/* As all would be, were bad what chaosd missed. */
+static int add_worst(const struct work *w, const struct load_work *l, struct row *r, size_t ordinal, const struct sample *s, const struct request_view *v) {
+    int64_t from;
+    if (missed_unseen(w, l, r, s, &from) && windows_add(&r->worst, ordinal, REQUEST_BAD, from, s->start_ns) < 0)
+        return -1;
+    r->last_start = s->start_ns;
+    return windows_add(&r->worst, ordinal, v->what == REQUEST_UNSENT_STALL ? REQUEST_BAD : v->what, s->start_ns, v->end);
+}
+
 static int row_add(struct work *w, size_t at, size_t ordinal, const struct sample *s, const struct request_view *v) {
     if (at == NOWHERE)
         return 0;
@@ -124,6 +143,8 @@ static int row_add(struct work *w, size_t at, size_t ordinal, const struct sampl
         return -1;
     r->slow.windows.hold = r->down.windows.open;
     if (track_add(&r->slow, ordinal, v->speed, s->start_ns, v->end) < 0)
+        return -1;
+    if (f->target == NULL && add_worst(w, &w->loads[f->load_index], r, ordinal, s, v) < 0)
         return -1;
     if (v->what == REQUEST_UNSENT_STALL) {
         f->stalled_unsent++;
@@ -183,6 +204,7 @@ static struct downtime *copy_windows(struct work *w, const struct load_work *l, 
             .censored = window_max(win) == UNKNOWN_NS,
             .stalled = win->stalled,
             .suspect = win->suspect,
+            .certain = win->certain,
         };
         attribute(w, l, win, &out[i]);
     }
@@ -354,6 +376,8 @@ int measure_loads(struct work *w, struct error *err) {
         end_row(w, &w->rows[i]);
     if (rc == 0)
         control_mark(w);
+    if (rc == 0)
+        rc = certain_measure(w, err);
     for (size_t i = 0; i < w->j->lane_count && rc == 0; i++)
         rc = finish_row(w, i) < 0 ? out_of_memory(err) : 0;
     return rc;

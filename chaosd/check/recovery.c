@@ -10,24 +10,27 @@ static bool same_act(const struct judgement *j, int a, size_t b) { return a >= 0
 
 /* Attributed to the act, or still open when it came: then both answer for it. So do, unless the load was seen to be well in between,
  * all victims of one planned act, and the act before where the window's first bad request was under way when a later one came. */
-static bool concerns(const struct judgement *j, size_t act, const struct load_work *l, const struct window *win, const struct downtime *d) {
-    int64_t at = j->acts[act].at;
+static bool concerns(const struct work *w, size_t act, const struct load_work *l, const struct window *win, const struct downtime *d) {
+    const struct judgement *j = w->j;
+    int64_t at = j->acts[act].at, next = w->acts[act].next;
     if (d->act == (int)act)
         return true;
     if (win->end != UNKNOWN_NS && win->end <= at)
         return false;
+    if (downtime_of(d, (int)act) && win->first_start < next)
+        return true; /* another's revert came in between: whose it is nobody knows */
     return win->first_end < at || ((same_act(j, d->act, act) || same_act(j, d->begun_in, act)) && !seen_well(l, at, win->first_start));
 }
 
 /* End of the earliest bad request of the window that ended after the act. */
-static int64_t first_bad_end(const struct load_work *l, const struct window *win, int64_t at) {
+static int64_t first_bad_end(const struct work *w, const struct load_work *l, const struct window *win, int64_t at) {
     int64_t best = UNKNOWN_NS;
     size_t i = order_find(l->order, l->count, at - l->longest);
     for (i = i < win->first ? win->first : i; i <= win->last && i < l->count; i++) {
         const struct sample *s = l->order[i];
         if (best != UNKNOWN_NS && s->start_ns > best)
             break; /* it cannot have ended earlier */
-        if (s->outcome == OUTCOME_BAD || s->outcome == OUTCOME_UNSENT_CAP) {
+        if ((s->outcome == OUTCOME_BAD || s->outcome == OUTCOME_UNSENT_CAP) && !stall_excuses(w, l, s)) {
             int64_t end = s->outcome == OUTCOME_BAD ? s->end_ns : s->planned_ns + l->deadline_ns;
             best = end >= at ? min_known(best, end) : best;
         }
@@ -48,8 +51,8 @@ static int64_t end_for(const struct load_work *l, const struct window *win, int6
     return win->end == UNKNOWN_NS || win->end > at ? win->end : first_good_end(l, win, at);
 }
 
-static void add_window(struct act_figures *f, const struct load_work *l, const struct window *win) {
-    int64_t bad = first_bad_end(l, win, f->at), end = end_for(l, win, f->at);
+static void add_window(const struct work *w, struct act_figures *f, const struct load_work *l, const struct window *win) {
+    int64_t bad = first_bad_end(w, l, win, f->at), end = end_for(l, win, f->at);
     if (bad != UNKNOWN_NS && (f->detect == UNKNOWN_NS || bad - f->at < f->detect)) {
         int64_t good = first_good_end(l, win, f->at);
         f->detect = bad - f->at;
@@ -58,6 +61,8 @@ static void add_window(struct act_figures *f, const struct load_work *l, const s
     f->noticed = true;
     f->stalled |= win->stalled;
     f->suspect = f->suspect ? f->suspect : win->suspect;
+    int64_t known = !win->stalled && !win->suspect ? win->last_start : win->certain_bad ? win->certain_last : f->at;
+    f->certain = max64(f->certain, known - f->at);
     if (end == UNKNOWN_NS) {
         f->censored = true;
         f->at_least = max64(f->at_least, max64(0, win->last_start - f->at));
@@ -75,17 +80,19 @@ struct sight { /* what one load says of an act that it did not notice */
     bool gone;    /* sent nothing at all any more */
 };
 
-static struct sight look(const struct load_work *l, int64_t at, int64_t next) {
+static struct sight look(const struct work *w, const struct load_work *l, int64_t at, int64_t next) {
     int64_t count = 0, first_end = 0, latest = 0;
     size_t i = order_find(l->order, l->count, at);
     struct sight s = {.silent = i > 0, .gone = i > 0};
     for (; i < l->count && (l->order[i]->start_ns < next || s.gone); i++) {
         const struct sample *one = l->order[i];
-        if (one->outcome == OUTCOME_UNSENT_STALL) {
+        if (one->outcome == OUTCOME_UNSENT_STALL || stall_excuses(w, l, one)) {
             s.blind |= one->start_ns < next;
             continue;
         }
         s.gone = false;
+        if (l->closed && one->lane != LANE_EXEC && i && l->order[i - 1]->start_ns < next) /* no unsent ones tell of a stall there */
+            s.blind |= stalled_between(w, max64(at, l->order[i - 1]->start_ns + 1), one->start_ns);
         if (one->start_ns >= next)
             break;
         s.silent = false;
@@ -118,6 +125,8 @@ static void find_near(const struct work *w, size_t load, struct span *near) {
             widen(near, reach_same(w, (size_t)d->act), k);
         if (d->begun_in >= 0)
             widen(near, reach_same(w, (size_t)d->begun_in), k);
+        for (size_t i = 0; i < d->shared_count; i++)
+            widen(near, (struct span){(size_t)d->shared[i], (size_t)d->shared[i] + 1}, k);
     }
 }
 
@@ -125,8 +134,8 @@ static size_t add_windows(struct work *w, size_t act, size_t load, struct span n
     const struct windows *list = &w->rows[load].down.windows;
     size_t n = 0;
     for (size_t k = near.from; k < near.to; k++)
-        if (concerns(w->j, act, &w->loads[load], &list->list[k], &w->j->lanes[load].downtime[k])) {
-            add_window(&w->j->acts[act], &w->loads[load], &list->list[k]);
+        if (concerns(w, act, &w->loads[load], &list->list[k], &w->j->lanes[load].downtime[k])) {
+            add_window(w, &w->j->acts[act], &w->loads[load], &list->list[k]);
             n++;
         }
     return n;
@@ -141,7 +150,7 @@ static void recover(struct work *w, size_t act, const struct span *near) {
         const struct load_work *l = &w->loads[i];
         if (l->not_judged || l->control || add_windows(w, act, i, near[i * w->j->act_count + act]))
             continue;
-        struct sight s = look(l, f->at, a->next);
+        struct sight s = look(w, l, f->at, a->next);
         any.through |= s.through;
         any.blind |= s.blind;
         silent = s.silent ? l->name : silent;
@@ -155,11 +164,11 @@ static void recover(struct work *w, size_t act, const struct span *near) {
     if (f->noticed && f->at_least != UNKNOWN_NS) {
         f->at_least = max64(f->at_least, f->sustained);
         f->sustained = f->late = UNKNOWN_NS; /* a load that never recovered outweighs one that did */
-    } else if (!f->noticed && any.through && !a->silent) {
+    } else if (!f->noticed && any.through && !any.blind && !a->silent) {
         f->sustained = 0;
     } else if (!f->noticed && w->load_count > w->control_count) {
         f->censored = true; /* nobody was looking for long enough */
-        f->stalled = any.blind && !any.through;
+        f->stalled = any.blind;
         f->at_least = 0;
     }
 }

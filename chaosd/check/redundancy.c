@@ -141,6 +141,7 @@ static void act_redundancy(const struct work *w, const struct replay *r, size_t 
     }
     if (!lost)
         f->redundancy = 0;
+    f->short_of = lost;
     f->censored |= lost;
 }
 

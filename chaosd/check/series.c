@@ -97,10 +97,8 @@ static int add_load(struct series *s, size_t run, const struct lane_figures *f) 
     return 0;
 }
 
-static int add_recovery(struct series *s, const char *fault, enum milestone m, const struct judgement *j, const struct act_figures *f) {
+static int add_recoveries(struct series *s, const char *fault, enum milestone m, const struct judgement *j) {
     struct series_recoveries *r = NULL;
-    double lo, hi;
-    const char *unknown;
     for (size_t i = 0; i < s->recovery_count && !r; i++)
         if (s->recoveries[i].milestone == m && (fault ? same_text(s->recoveries[i].fault, fault) : !s->recoveries[i].fault))
             r = &s->recoveries[i];
@@ -111,21 +109,32 @@ static int add_recovery(struct series *s, const char *fault, enum milestone m, c
         r = &s->recoveries[s->recovery_count++];
         *r = (struct series_recoveries){.fault = name, .milestone = m};
     }
-    if (recovery_bounds(j, f, m, &lo, &hi, &unknown))
-        r->unmeasured += lo <= 0 && isinf(hi);
-    return recoveries_add(&r->of, j, f, m);
+    return recoveries_add(&r->of, j, fault, m);
 }
 
-static int add_act(struct series *s, struct series_run *r, const struct judgement *j, const struct act_figures *f) {
+static bool first_of_fault(const struct judgement *j, size_t act) {
+    for (size_t i = 0; i < act; i++)
+        if (j->acts[i].acted && !strcmp(j->acts[i].fault, j->acts[act].fault))
+            return false;
+    return true;
+}
+
+static int add_acts(struct series *s, struct series_run *r, const struct judgement *j) {
     double lo, hi;
     const char *unknown;
-    for (int m = 0; m < MILESTONES; m++)
-        if (add_recovery(s, NULL, (enum milestone)m, j, f) < 0 || add_recovery(s, f->fault, (enum milestone)m, j, f) < 0)
-            return -ENOMEM;
-    r->acts++;
-    recovery_bounds(j, f, MILESTONE_SUSTAINED, &lo, &hi, &unknown);
-    r->slowest_ms = fmax(r->slowest_ms, isinf(hi) ? lo : hi); /* fmax passes NaN over */
-    r->slowest_open |= isinf(hi);
+    for (size_t i = 0; i < j->act_count; i++) {
+        const struct act_figures *f = &j->acts[i];
+        if (!f->acted)
+            continue;
+        for (int m = 0; m < MILESTONES; m++)
+            if ((!r->acts && add_recoveries(s, NULL, (enum milestone)m, j) < 0) ||
+                (first_of_fault(j, i) && add_recoveries(s, f->fault, (enum milestone)m, j) < 0))
+                return -ENOMEM;
+        r->acts++;
+        recovery_bounds(j, f, MILESTONE_SUSTAINED, &lo, &hi, &unknown);
+        r->slowest_ms = fmax(r->slowest_ms, isinf(hi) ? lo : hi); /* fmax passes NaN over */
+        r->slowest_open |= isinf(hi);
+    }
     return 0;
 }
 
@@ -146,9 +155,8 @@ int series_add(struct series *s, const char *folder, const struct judgement *j, 
     for (size_t i = 0; i < j->lane_count && rc == 0; i++)
         if (j->lanes[i].lane < 0 && !j->lanes[i].target)
             rc = add_load(s, s->run_count, &j->lanes[i]);
-    for (size_t i = 0; i < j->act_count && rc == 0; i++)
-        if (j->acts[i].acted)
-            rc = add_act(s, &r, j, &j->acts[i]);
+    if (rc == 0)
+        rc = add_acts(s, &r, j);
     if (rc < 0)
         return out_of_memory(err);
     s->runs[s->run_count++] = r;

@@ -42,7 +42,6 @@ struct series_recoveries {
     const char *fault; /* NULL: of all faults */
     enum milestone milestone;
     struct recoveries of;
-    size_t unmeasured; /* of them nothing at all is known */
     double least, most;         /* most INFINITY: one was not reached */
     double median, low, high;   /* the longer of two in the middle, and its interval; NaN: not known */
     size_t median_missing;      /* so many more are needed for the interval */

@@ -43,7 +43,7 @@ void track_end(struct track *t) {
 void track_sum(struct track *t) {
     for (size_t i = 0; i < t->windows.count; i++) {
         const struct window *w = &t->windows.list[i];
-        t->stalled_bad += w->stalled || w->suspect ? w->bad : 0;
+        t->stalled_bad += w->stalled || w->suspect ? w->bad - w->certain_bad : 0;
         t->suspect = t->suspect ? t->suspect : w->suspect;
     }
 }

@@ -11,7 +11,7 @@ struct track {
     int64_t blind_max, blind_count;  /* what such gaps outside of windows may hide */
     double blind_total;
     bool blind_end;                  /* such a gap has no end: how much it hides is unknown */
-    int64_t stalled_bad;             /* bad requests in windows not to be judged */
+    int64_t stalled_bad;             /* bad requests in windows not to be judged, in doubt themselves */
     const char *suspect;             /* why a window of it is suspect, or NULL */
 };
 

@@ -103,9 +103,9 @@ void windows_stall(struct windows *w, int64_t from, int64_t to, int64_t data_end
         int64_t begin = cur->before != WINDOW_UNKNOWN ? cur->before : cur->first_start;
         bool closed = cur->end != WINDOW_UNKNOWN;
         int64_t end = closed ? cur->end : data_end;
-        cur->stalled |= meet(from, to, begin, cur->first_start) || meet(from, to, cur->first_end, cur->first_end) ||
-                        meet(from, to, cur->last_start, closed ? cur->good_start : end) || meet(from, to, end, end) ||
-                        (to - from >= w->over_ns && meet(from, to, begin, end));
+        cur->split |= to - from >= w->over_ns && meet(from, to, begin, end);
+        cur->stalled |= cur->split || meet(from, to, begin, cur->first_start) || meet(from, to, cur->first_end, cur->first_end) ||
+                        meet(from, to, cur->last_start, closed ? cur->good_start : end) || meet(from, to, end, end);
     }
 }
 

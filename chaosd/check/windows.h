@@ -27,8 +27,11 @@ struct window {
     int64_t bad, slow;
     size_t first, last;            /* ordinals of the first and last bad, as fed */
     bool stalled;                  /* chaosd itself stalled where it matters: see windows_stall */
+    bool split;                    /* a stall in it was so long that it may be two */
     bool stalled_before_last;      /* the part of it that a later bad one does not take back */
     const char *suspect;           /* why else it is not to be judged, or NULL */
+    int64_t certain, certain_bad;  /* of one not to be judged, set by the caller: lasted so long at least; bad requests in no doubt */
+    int64_t certain_last;          /* start of the last of these; where certain_bad > 0 */
 };
 
 struct windows {

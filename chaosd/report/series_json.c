@@ -38,7 +38,7 @@ static json_t *bound_json(const struct series_bound *b) {
 static json_t *recoveries_json(const struct series_recoveries *r) {
     return json_pack("{s:o,s:s,s:I,s:I,s:I,s:o,s:o,s:{s:o,s:o,s:o,s:I},s:o,s:o}", "fault", text_or_null(r->fault), "milestone",
                      milestone_names[r->milestone], "count", (json_int_t)r->of.count, "open", (json_int_t)r->of.open, "unmeasured",
-                     (json_int_t)r->unmeasured, "min_ms", ms(r->least), "max_ms", ms(r->most), "median", "ms", ms(r->median), "low_ms",
+                     (json_int_t)r->of.unmeasured, "min_ms", ms(r->least), "max_ms", ms(r->most), "median", "ms", ms(r->median), "low_ms",
                      ms(r->low), "high_ms", ms(r->high), "missing", (json_int_t)r->median_missing, "p95", bound_json(&r->p95), "p99",
                      bound_json(&r->p99));
 }

@@ -144,7 +144,7 @@ static bool shown(const struct series *s, const struct series_recoveries *r) {
             several |= first && strcmp(first, s->recoveries[i].fault) != 0;
             first = s->recoveries[i].fault;
         }
-    return r->of.count && r->unmeasured < r->of.count && (!r->fault || (several && r->milestone == MILESTONE_SUSTAINED));
+    return r->of.count && r->of.unmeasured < r->of.count && (!r->fault || (several && r->milestone == MILESTONE_SUSTAINED));
 }
 
 static void put_recoveries(const struct series *s, struct arena *a, size_t width, struct buf *out) {

@@ -66,7 +66,7 @@ static void window(struct one *o, int64_t min, int64_t max) {
 /* sustained < 0: not reached, at least so long. */
 static void recovery(struct one *o, const char *fault, double sustained) {
     struct act_figures *f = &o->acts[o->j.act_count++];
-    *f = (struct act_figures){.fault = fault, .kind = "k", .target = "t", .acted = true, .noticed = true, .detect = 3 * MS, .first_good = 5 * MS,
+    *f = (struct act_figures){.fault = fault, .kind = "k", .target = "t", .occurrence = (unsigned)o->j.act_count, .acted = true, .noticed = true, .detect = 3 * MS, .first_good = 5 * MS,
                               .redundancy = UNKNOWN_NS, .late = UNKNOWN_NS, .at_least = UNKNOWN_NS, .sustained = (int64_t)(sustained * 1e6)};
     if (sustained >= 0)
         return;
@@ -220,11 +220,11 @@ static void test_unlike(void **state) {
     const struct series_recoveries *r = group(s, NULL, MILESTONE_SUSTAINED);
     assert_int_equal(r->of.count, 3);
     assert_int_equal(r->of.open, 1);
-    assert_int_equal(r->unmeasured, 1);
+    assert_int_equal(r->of.unmeasured, 1);
     assert_true(r->least == 0 && isnan(r->median));
     assert_int_equal(group(s, NULL, MILESTONE_DETECT)->of.count, 2);
     assert_int_equal(group(s, "pause", MILESTONE_SUSTAINED)->of.count, 1);
-    assert_int_equal(group(s, NULL, MILESTONE_REDUNDANCY)->unmeasured, 3);
+    assert_int_equal(group(s, NULL, MILESTONE_REDUNDANCY)->of.unmeasured, 3);
     assert_true(s->runs[0].slowest_ms == 10 && s->runs[0].slowest_open);
     struct buf text = {0};
     struct error err;
