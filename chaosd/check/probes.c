@@ -52,19 +52,24 @@ static void close_stretch(struct probe_stretch *s, int64_t last_bad, int64_t see
 
 static int add_answer(struct work *w, struct probe_target *t, const struct event *e) {
     int64_t asked = time_or(e->data, "asked", e->t), seen = time_or(e->data, "seen", e->t);
-    bool ok = json_is_true(json_object_get(e->data, "ok")), first = t->first_seen == UNKNOWN_NS;
+    bool ok = json_is_true(json_object_get(e->data, "ok")), first = t->first_seen == UNKNOWN_NS, again = false;
     struct probe_stretch *last = t->stretch_count ? &t->stretches[t->stretch_count - 1] : NULL;
     if (first)
         t->first_seen = seen;
     if (ok && last && last->end == UNKNOWN_NS)
         close_stretch(last, time_or(e->data, "before_asked", last->start), seen);
-    if (!ok && (!last || last->end != UNKNOWN_NS)) {
+    if (!ok && last && last->end == UNKNOWN_NS) { /* asked anew after a pause: nobody knows what was in between */
+        int64_t until = time_or(e->data, "before_asked", last->seen);
+        last->min = until > last->seen ? until - last->seen : 0;
+        again = true;
+    }
+    if (!ok && (!last || last->end != UNKNOWN_NS || again)) {
         struct probe_stretch *list = room(w, t->stretches, t->stretch_count, sizeof *list);
         if (!list)
             return -ENOMEM;
         t->stretches = list;
         list[t->stretch_count++] = (struct probe_stretch){
-            .start = asked, .end = UNKNOWN_NS, .seen = seen, .before = first ? UNKNOWN_NS : time_or(e->data, "before_asked", UNKNOWN_NS),
+            .start = asked, .end = UNKNOWN_NS, .seen = seen, .before = first || again ? UNKNOWN_NS : time_or(e->data, "before_asked", UNKNOWN_NS),
             .point = UNKNOWN_NS, .max = UNKNOWN_NS, .why = json_str_or(e->data, "why", "no reason given"),
         };
     }
@@ -86,7 +91,7 @@ static void add_summary(struct probe_target *t, const struct event *e) {
     t->unwritten = count_of(e, "unwritten") > 0 ? count_of(e, "unwritten") : 0;
     struct probe_stretch *last = t->stretch_count ? &t->stretches[t->stretch_count - 1] : NULL;
     int64_t until = time_or(e->data, "last_asked", UNKNOWN_NS);
-    if (last && last->end == UNKNOWN_NS && until != UNKNOWN_NS && until > last->seen)
+    if (last && last->end == UNKNOWN_NS && !t->unwritten && until != UNKNOWN_NS && until > last->seen)
         last->min = until - last->seen;
 }
 
@@ -184,7 +189,7 @@ static const char *say_length(const struct probe_stretch *s, char *out, size_t s
         snprintf(out, size, "; the longest stretch %s..%s..%s", words_ms_bare(words_ns_ms(s->min), min), words_ms_bare(words_ns_ms(s->point), point),
                  words_ms(words_ns_ms(s->max), max));
     else if (s->point != UNKNOWN_NS)
-        snprintf(out, size, "; the longest stretch at least %s", words_ms(words_ns_ms(s->point), point));
+        snprintf(out, size, "; the longest stretch at least %s", words_ms(words_ns_ms(s->min), min));
     else
         snprintf(out, size, "; it was not right again");
     return out;

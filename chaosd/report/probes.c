@@ -15,7 +15,7 @@ const char *probe_length(const struct probe_stretch *s, char *out, size_t size) 
         snprintf(out, size, "%s..%s..%s", words_ms_bare(words_ns_ms(s->min), min), words_ms_bare(words_ns_ms(s->point), point),
                  words_ms_bare(words_ns_ms(s->max), max));
     else if (s->point != UNKNOWN_NS)
-        snprintf(out, size, "at least %s", words_ms_bare(words_ns_ms(s->point), point));
+        snprintf(out, size, "at least %s", words_ms_bare(words_ns_ms(s->min), min));
     else
         snprintf(out, size, "not right again");
     return out;

@@ -244,8 +244,49 @@ static void reports_tell_it(void **state) {
     fixture_free(&f);
 }
 
+/* Flapping beyond what the history keeps: the last change it tells of was a wrong answer, at 3000; that all was wrong until the end it does not say. */
+static void unwritten_changes_are_no_stretch(void **state) {
+    (void)state;
+    struct fixture f;
+    begin(&f, HEADER("continuous", ""));
+    answer(&f, 1, "", true, 2000, 2010, -1);
+    answer(&f, 1, "", false, 3000, 3010, 2500);
+    fixture_event(&f, 9900, "probe/summary", "info", "tcp", "",
+                  "{\"probe\":\"pings\",\"id\":1,\"asked\":20,\"good\":10,\"bad\":10,\"unsure\":0,\"unwritten\":6,\"last_asked\":9800000000}");
+    end(&f);
+    struct judgement *j = judged(&f);
+    assert_int_equal(j->probes[0].targets[0].stretches[0].min, 0);
+    judgement_free(j);
+    fixture_free(&f);
+}
+
+/* on-fault: wrong from 2000 (known 2010) to 2500, when the fault was over and nobody asked any more. Asked again at the next, from 7000 on: wrong,
+ * and right at 8000 (known 8010). What was in between nobody knows: two stretches, 490 ms at least and 1010 likely, not one of 5 s at least. */
+static void nobody_asked_between_faults(void **state) {
+    (void)state;
+    struct fixture f;
+    begin(&f, HEADER("on-fault", ""));
+    answer(&f, 1, "", false, 2000, 2010, -1);
+    answer(&f, 1, "", false, 7000, 7010, 2500);
+    answer(&f, 1, "", true, 8000, 8010, 7500);
+    summary(&f, 1, "", 1, 4, 0, 8000);
+    end(&f);
+    struct judgement *j = judged(&f);
+    const struct probe_target *t = &j->probes[0].targets[0];
+    assert_int_equal(t->stretch_count, 2);
+    assert_int_equal(t->stretches[0].min, 490 * MS);
+    assert_int_equal(t->stretches[0].end, UNKNOWN_NS);
+    assert_int_equal(t->stretches[1].min, 490 * MS);
+    assert_int_equal(t->stretches[1].point, 1010 * MS);
+    assert_int_equal(t->stretches[1].max, UNKNOWN_NS);
+    assert_non_null(strstr(check(j, "probe pings")->why, "the longest stretch at least 490 ms"));
+    judgement_free(j);
+    fixture_free(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nobody_asked_between_faults), cmocka_unit_test(unwritten_changes_are_no_stretch),
         cmocka_unit_test(a_stretch_has_its_bracket), cmocka_unit_test(stretches_that_are_open), cmocka_unit_test(flapping), cmocka_unit_test(verdicts),
         cmocka_unit_test(thresholds),                cmocka_unit_test(wild_events),             cmocka_unit_test(reports_tell_it),
     };
