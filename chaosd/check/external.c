@@ -94,6 +94,8 @@ static const char *with_words(struct work *w, const struct external *x, const ch
 /* More than one in a hundred of what it said was lost. */
 static bool too_unreadable(const struct external *x) { return x->unreadable && x->unreadable * 100 > x->unreadable + x->samples; }
 
+static bool displaced(const struct external *x) { return x->clock_step > STEP_MOST_NS && strcmp(x->samples_format, "none"); }
+
 /* NULL, or why nothing can be concluded from it. */
 static const char *trouble(struct work *w, const struct external *x) {
     char n[2][WORDS_SIZE], ms[WORDS_SIZE];
@@ -112,10 +114,18 @@ static const char *trouble(struct work *w, const struct external *x) {
         return arena_printf(w->a, "%s of the %s lines of %s could not be read, the first is %lld: %s.", words_count(x->unreadable, n[0]),
                             words_count(x->unreadable + x->samples, n[1]), x->load, (long long)x->unreadable_first,
                             x->unreadable_why ? x->unreadable_why : "no reason given");
-    if (x->clock_step > STEP_MOST_NS && strcmp(x->samples_format, "none"))
+    if (displaced(x))
         return arena_printf(w->a, "The wall clock was set by %s while %s ran: its samples, stamped by that clock, cannot be placed in time.",
                             words_ms((double)x->clock_step / 1e6, ms), x->load);
     return NULL;
+}
+
+const char *externals_displaced(struct work *w, const char *load) {
+    const struct external *x = external_of(w->j, load);
+    if (!x || !displaced(x))
+        return NULL;
+    const char *why = arena_printf(w->a, "%s cannot be placed in time, as the wall clock was set", load);
+    return why ? why : "the wall clock was set";
 }
 
 static const char *passed(struct work *w, const struct external *x) {

@@ -96,6 +96,7 @@ int thresholds_check(struct work *w, struct error *err);
 /* external.c: programs of exec loads, from events and header; then a check for each, and for each SLA of theirs. */
 int externals_collect(struct work *w, struct error *err);
 int externals_check(struct work *w, struct error *err);
+const char *externals_displaced(struct work *w, const char *load); /* why its samples cannot be placed in time, or NULL */
 /* probes.c */
 int probes_collect(struct work *w, struct error *err);
 int probes_check(struct work *w, struct error *err); /* appends to the checks: one a probe, unless a threshold is on it */

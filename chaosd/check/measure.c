@@ -334,7 +334,8 @@ static void judge_baseline(struct work *w, size_t load) {
         any |= good;
         early = good && (w->first_act == UNKNOWN_NS || l->order[i]->end_ns <= w->first_act);
     }
-    if (early)
+    l->not_judged = externals_displaced(w, l->name);
+    if (early || l->not_judged)
         return;
     const char *what = !l->count ? "sent no request" : !any ? "had no success at all" : "had no success before the first fault";
     l->not_judged = arena_printf(w->a, "%s %s (is the target right?)", l->name, what);

@@ -223,11 +223,26 @@ static void test_kill_and_revert(void **state) {
            "{\"name\":\"pause\",\"kind\":\"pod-pause\",\"holds\":true}]}", kill_and_revert, rows);
 }
 
+/* Set by a minute while the program ran: what stands between two of its stamps is no downtime. */
+static void clock_set(struct fixture *f) {
+    for (double t = 0; t < 90000; t += t < 9900 || t >= 69000 ? 100 : 60000)
+        fixture_sample(f, 0, LANE_EXEC, SAMPLE_NO_TARGET, t, 10, t >= 9800 && t < 10000 ? OUTCOME_BAD : OUTCOME_GOOD);
+    fixture_event(f, 89000, "load/exit", "info", "exec", "writes",
+                  "{\"from\":0,\"to\":89000000000,\"code\":0,\"samples\":300,\"clock_step\":60000000000}");
+}
+
+static void test_clock_set(void **state) {
+    (void)state;
+    static const struct want rows[] = {{"downtime.max < 5s", VERDICT_INCONCLUSIVE}, {"downtime.max < 1h", VERDICT_INCONCLUSIVE}};
+    EXPECT("{\"schema\":1,\"loads\":[{\"name\":\"writes\",\"kind\":\"exec\",\"lanes\":[\"exec\"],\"closed\":true,\"samples\":\"k6\"}],\"faults\":[]}", clock_set, rows);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stopped_within),    cmocka_unit_test(test_control_blip),     cmocka_unit_test(test_gaps_join),
         cmocka_unit_test(test_no_samples_missed), cmocka_unit_test(test_excused_is_blind), cmocka_unit_test(test_victims),
         cmocka_unit_test(test_redundancy_unmeasured), cmocka_unit_test(test_kill_and_revert),
+        cmocka_unit_test(test_clock_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
