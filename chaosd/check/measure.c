@@ -119,7 +119,7 @@ static struct request_view view(const struct work *w, const struct load_work *l,
 
 /* A stall leaves no unsent requests where nothing is planned, or where they may go out late: then it is a gap between starts. */
 static bool missed_unseen(const struct work *w, const struct load_work *l, const struct row *r, const struct sample *s, int64_t *from) {
-    if (s->lane == LANE_EXEC || r->last_start == UNKNOWN_NS || s->outcome == OUTCOME_UNSENT_STALL)
+    if ((s->lane == LANE_EXEC && !l->driver) || r->last_start == UNKNOWN_NS || s->outcome == OUTCOME_UNSENT_STALL)
         return false;
     *from = l->closed ? r->last_start + 1 : s->planned_ns;
     return *from > r->last_start && (l->closed || s->start_ns - s->planned_ns > LATE_SEEN_NS) && stalled_between(w, *from, s->start_ns);

@@ -91,7 +91,7 @@ static struct sight look(const struct work *w, const struct load_work *l, int64_
             continue;
         }
         s.gone = false;
-        if (l->closed && one->lane != LANE_EXEC && i && l->order[i - 1]->start_ns < next) /* no unsent ones tell of a stall there */
+        if (l->closed && (one->lane != LANE_EXEC || l->driver) && i && l->order[i - 1]->start_ns < next) /* no unsent ones tell of a stall there */
             s.blind |= stalled_between(w, max64(at, l->order[i - 1]->start_ns + 1), one->start_ns);
         if (one->start_ns >= next)
             break;
