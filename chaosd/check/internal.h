@@ -19,6 +19,7 @@ struct load_work {
     bool driver;                 /* lane exec, but sent by chaosd and read by it */
     int64_t longest, last_end;   /* longest request; end of the last one */
     bool closed, mute;           /* as lane_figures closed and silent */
+    bool missed;                 /* some of it was not sent as chaosd stalled */
     const char *not_judged;      /* why it cannot be judged, or NULL */
     bool control, has_lane[LANE_COUNT];
     int64_t slow_ns;             /* as the scenario says; 0: from the baseline */

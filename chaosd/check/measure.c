@@ -144,7 +144,7 @@ static int row_add(struct work *w, size_t at, size_t ordinal, const struct sampl
     r->slow.windows.hold = r->down.windows.open;
     if (track_add(&r->slow, ordinal, v->speed, s->start_ns, v->end) < 0)
         return -1;
-    if (f->target == NULL && add_worst(w, &w->loads[f->load_index], r, ordinal, s, v) < 0)
+    if (!f->target && (w->stall_count || w->loads[f->load_index].missed) && add_worst(w, &w->loads[f->load_index], r, ordinal, s, v) < 0)
         return -1;
     if (v->what == REQUEST_UNSENT_STALL) {
         f->stalled_unsent++;
@@ -314,6 +314,7 @@ static int collect(struct work *w, struct error *err) {
             continue; /* the reader refuses such; a judgement must not fall over it either */
         struct load_work *l = &w->loads[s->load];
         l->order[l->count++] = s;
+        l->missed |= s->outcome == OUTCOME_UNSENT_STALL;
         l->longest = s->end_ns - s->start_ns > l->longest ? s->end_ns - s->start_ns : l->longest;
         l->last_end = s->end_ns > l->last_end ? s->end_ns : l->last_end;
     }
