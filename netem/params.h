@@ -55,9 +55,9 @@ int netem_check(const struct netem_params *p, char *why);
 uint32_t netem_limit(const struct netem_params *p);
 
 /* Wire form into buf. Returns its length, or -EINVAL (why is set as by netem_check), -ENOSPC. NETEM_WIRE_MAX always does.
- * with_seed: the kernel knows seeds; others refuse the attribute. */
-enum { NETEM_WIRE_MAX = 36 * 1024 };
-int netem_encode(const struct netem_params *p, bool with_seed, void *buf, size_t room, char *why);
+ * SEED: the seed too. OVER: to change a queue that is there, whatever it was: a kernel leaves what is not named as it was. */
+enum { NETEM_WIRE_MAX = 36 * 1024, NETEM_ENCODE_SEED = 1, NETEM_ENCODE_OVER = 2 };
+int netem_encode(const struct netem_params *p, unsigned flags, void *buf, size_t room, char *why);
 
 /* The opposite, of what a kernel sent: any bytes, hostile ones included. 0 or -EINVAL with why. Distribution tables are not sent: dist is
  * NETEM_UNIFORM, or NETEM_CUSTOM with a table that points into buf where one was given. */

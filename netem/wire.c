@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ATTR_PRNG_SEED = 14 /* TCA_NETEM_PRNG_SEED, in headers from 6.6 */, ATTR_MAX = 14, TICK_NS = 64, ATTR_HEADER = 4, NESTED = 0x8000, TYPE_MASK = 0x3fff };
+enum { ATTR_PRNG_SEED = 14 /* TCA_NETEM_PRNG_SEED, in headers from 6.6 */, ATTR_MAX = 14, TICK_NS = 64, TABLE_SCALE = 8192, ATTR_HEADER = 4, NESTED = 0x8000, TYPE_MASK = 0x3fff };
 
 /* --- shares: the kernel counts to 2^32 - 1 --- */
 
@@ -67,8 +67,18 @@ static void put_rate(struct out *o, const struct netem_params *p) {
     put_attr(o, TCA_NETEM_RATE, &rate, sizeof rate);
 }
 
-static void put_table(struct out *o, const struct netem_params *p) {
+/* Uniform as it is without a table, delay ± jitter: the only way to be rid of a table that a queue has. */
+static void put_uniform(struct out *o) {
     int16_t table[NETEM_TABLE];
+    for (int i = 0; i < NETEM_TABLE; i++)
+        table[i] = (int16_t)(TABLE_SCALE * (2 * i + 1) / NETEM_TABLE - TABLE_SCALE);
+    put_attr(o, TCA_NETEM_DELAY_DIST, table, sizeof table);
+}
+
+static void put_table(struct out *o, const struct netem_params *p, bool over) {
+    int16_t table[NETEM_TABLE];
+    if (p->dist == NETEM_UNIFORM && over && p->jitter_ns)
+        put_uniform(o);
     if (p->dist == NETEM_CUSTOM) {
         put_attr(o, TCA_NETEM_DELAY_DIST, p->table, p->table_len * sizeof *p->table);
     } else if (p->dist != NETEM_UNIFORM) {
@@ -77,10 +87,10 @@ static void put_table(struct out *o, const struct netem_params *p) {
     }
 }
 
-static void put_slot(struct out *o, const struct netem_params *p) {
+static void put_slot(struct out *o, const struct netem_params *p, bool over) {
     const struct tc_netem_slot s = {.min_delay = p->slot.min_ns, .max_delay = p->slot.max_ns, .max_packets = p->slot.packets,
         .max_bytes = p->slot.bytes, .dist_delay = p->slot.delay_ns, .dist_jitter = p->slot.jitter_ns};
-    if (s.max_delay || s.dist_delay)
+    if (s.max_delay || s.dist_delay || over)
         put_attr(o, TCA_NETEM_SLOT, &s, sizeof s);
 }
 
@@ -93,7 +103,7 @@ static void put_qopt(struct out *o, const struct netem_params *p) {
     put(o, &q, sizeof q);
 }
 
-int netem_encode(const struct netem_params *p, bool with_seed, void *buf, size_t room, char *why) {
+int netem_encode(const struct netem_params *p, unsigned flags, void *buf, size_t room, char *why) {
     struct out o = {.at = buf, .room = room};
     int rc = netem_check(p, why);
     if (rc < 0)
@@ -101,7 +111,8 @@ int netem_encode(const struct netem_params *p, bool with_seed, void *buf, size_t
     const struct tc_netem_corr corr = {to_wire(p->delay_corr_ppm), to_wire(p->loss_corr_ppm), to_wire(p->duplicate_corr_ppm)};
     const struct tc_netem_reorder reorder = {to_wire(p->reorder_ppm), to_wire(p->reorder_corr_ppm)};
     const struct tc_netem_corrupt corrupt = {to_wire(p->corrupt_ppm), to_wire(p->corrupt_corr_ppm)};
-    const uint32_t ecn = 1;
+    const uint32_t ecn = p->ecn;
+    const bool over = flags & NETEM_ENCODE_OVER;
     put_qopt(&o, p);
     /* Always all of them: a change leaves what it does not name as it was. */
     put_attr(&o, TCA_NETEM_LATENCY64, &p->delay_ns, sizeof p->delay_ns);
@@ -110,13 +121,13 @@ int netem_encode(const struct netem_params *p, bool with_seed, void *buf, size_t
     put_attr(&o, TCA_NETEM_REORDER, &reorder, sizeof reorder);
     put_attr(&o, TCA_NETEM_CORRUPT, &corrupt, sizeof corrupt);
     put_rate(&o, p);
-    if (p->ecn)
+    if (p->ecn || over)
         put_attr(&o, TCA_NETEM_ECN, &ecn, sizeof ecn);
     if (p->loss >= NETEM_LOSS_STATES)
         put_loss(&o, p);
-    put_slot(&o, p);
-    put_table(&o, p);
-    if (p->seeded && with_seed)
+    put_slot(&o, p, over);
+    put_table(&o, p, over);
+    if (p->seeded && (flags & NETEM_ENCODE_SEED))
         put_attr(&o, ATTR_PRNG_SEED, &p->seed, sizeof p->seed);
     return o.full ? -ENOSPC : (int)o.len;
 }

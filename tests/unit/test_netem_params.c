@@ -56,7 +56,7 @@ static void reads_what_tc_sends(void **state) {
 static void writes_what_tc_sends(void **state) {
     (void)state;
     unsigned char wire[NETEM_WIRE_MAX];
-    int len = netem_encode(&of_tc, false, wire, sizeof wire, why);
+    int len = netem_encode(&of_tc, 0, wire, sizeof wire, why);
     assert_true(len > (int)sizeof by_tc - 1);
     uint32_t ours[6], theirs[6];
     memcpy(ours, wire, sizeof ours);
@@ -127,7 +127,7 @@ static void what_is_written_is_read(void **state) {
     rng_seed(&r, 5);
     for (int i = 0; i < 20000; i++) {
         struct netem_params p = draw(&r), got;
-        int len = netem_encode(&p, true, wire, sizeof wire, why);
+        int len = netem_encode(&p, NETEM_ENCODE_SEED, wire, sizeof wire, why);
         if (len < 0)
             fail_msg("%s", why);
         assert_int_equal(netem_decode(wire, (size_t)len, &got, why), 0);
@@ -151,11 +151,11 @@ static void room_is_kept(void **state) {
     p.dist = NETEM_CUSTOM;
     p.table = table;
     p.table_len = ARRAY_SIZE(table);
-    int len = netem_encode(&p, true, wire, sizeof wire, why);
+    int len = netem_encode(&p, NETEM_ENCODE_SEED, wire, sizeof wire, why);
     assert_true(len > 32768);
     for (int room = 0; room < len; room += 37)
-        assert_int_equal(netem_encode(&p, true, wire, (size_t)room, why), -ENOSPC);
-    assert_int_equal(netem_encode(&p, true, wire, (size_t)len, why), len);
+        assert_int_equal(netem_encode(&p, NETEM_ENCODE_SEED, wire, (size_t)room, why), -ENOSPC);
+    assert_int_equal(netem_encode(&p, NETEM_ENCODE_SEED, wire, (size_t)len, why), len);
 }
 
 static void refuses_nonsense(void **state) {
