@@ -139,6 +139,8 @@ static __always_inline bool is_affected(struct __sk_buff *skb) {
     bool ingress = (skb->tc_classid & CLASSIFY_INGRESS) != 0;
     __u32 at = slot * 2 + ingress;
     const struct classify_slot *s = bpf_map_lookup_elem(&chaosd_slots, &slot);
+    if (s && s->ifb && !ingress && skb->ingress_ifindex == s->ifb)
+        return true; /* back from our ifb and on its way out: the kernel takes this match for a pass, once, whatever the time */
     if (!s || bpf_ktime_get_boot_ns() >= *(const volatile __u64 *)&s->until_ns)
         return false;
     struct classify_counters *c = bpf_map_lookup_elem(&chaosd_counters, &at);

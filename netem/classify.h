@@ -24,8 +24,8 @@ struct classify_range { __u16 first, last; }; /* host order; unused ones are 1 t
 
 struct classify_slot {
     __u64 until_ns; /* CLOCK_BOOTTIME; past it nothing matches. 0: off */
-    __u32 flags, share, fault;
-    __u8 protocol, directions, act, unused;
+    __u32 flags, share, fault, ifb;
+    __u8 protocol, directions, act, unused[5];
     struct classify_range local[CLASSIFY_RANGES], peer[CLASSIFY_RANGES];
     char run[64]; /* whose fault, for who finds only the slot; not NUL-terminated when full */
     __u64 since_ns;

@@ -223,6 +223,7 @@ static int build(struct site *s, struct netem_effect *ret, char *why) {
     int rc = s->f->act != NETEM_DROP && !s->ifb ? make_ifb(s, why) : 0;
     if (rc == 0 && s->f->act != NETEM_DROP)
         rc = set_queue(s, why);
+    program_maps(program_of(s->job))->slots[s->job->slot].ifb = s->f->act != NETEM_DROP ? (uint32_t)s->ifb : 0;
     if (rc == 0 && change)
         switch_on(s->job, ret);
     s->filters_touched = rc == 0;

@@ -297,6 +297,7 @@ int msg_read_filter(struct nlmsghdr *h, struct msg_filter *ret) {
     ret->class_id = take_u32(options[TCA_BPF_CLASSID]);
     ret->program = take_u32(options[TCA_BPF_ID]);
     take_text(options[TCA_BPF_NAME], ret->tag, sizeof ret->tag);
+    ret->direct = take_u32(options[TCA_BPF_FLAGS]) & TCA_BPF_FLAG_ACT_DIRECT;
     ret->redirect_to = take_redirect(options[TCA_BPF_ACT]);
     return 0;
 }

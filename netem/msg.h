@@ -76,7 +76,7 @@ struct msg_filter {
     int index;
     uint32_t parent, handle, chain, class_id, program;
     uint16_t priority;
-    bool bpf, whole; /* whole: a filter, not only the head of its priority */
+    bool bpf, whole, direct; /* whole: a filter, not only the head of its priority. direct: the program decides, no action */
     int redirect_to;
     char tag[MSG_NAME_SIZE];
 };

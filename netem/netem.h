@@ -3,7 +3,7 @@
 /* Network faults on one interface of one network namespace, that hit only what is named and end by themselves.
  *
  * A classifier at the device's clsact picks the packets named and drops them, or takes them through an ifb of ours whose root is netem. The
- * device's own root queue is never touched. The deadline is part of the classifier: past it nothing matches, whoever is still alive.
+ * device's own root queue is never touched. Where faults name the same packet, the newest that does decides. The deadline is part of the classifier: past it nothing matches, whoever is still alive.
  *
  * Nothing is remembered: what is ours is found again from the kernel, by anybody. A fault is known by (namespace, device, id). Each answer to
  * "whose is this" is ours, foreign or unknown: unknown (a dump that failed or kept being interrupted) is an error, never "nothing there".
@@ -70,7 +70,8 @@ struct netem_effect {
     int64_t since_ns, until_ns; /* switched on: no packet before since is affected */
     bool changed;               /* the id was there */
     bool attached;              /* we attached clsact, which resets the device's queues once */
-    unsigned before;            /* filters of others that see the packets first, and may keep them from ours */
+    unsigned before;            /* filters of others that see the packets first, and may keep them from ours. Over packets that are shaped on
+                                   their way out they run twice: the kernel classifies what comes back from an ifb anew, before our own match ends it */
 };
 
 /* In effect when it returns; a failure leaves nothing of it behind (of a change: the fault as it was, or none). */
@@ -116,7 +117,7 @@ int netem_list(struct netem_ns *ns, const char *run, struct netem_state **ret, c
 /* --- undoing --- */
 
 enum { NETEM_DRAIN = 1 }; /* what is on its way in the queue may leave first */
-/* 0: nothing of it is left (also when there was nothing). 1 with NETEM_DRAIN: the filters are gone, packets still drain; call again. */
+/* 0: nothing of it is left (also when there was nothing). 1 with NETEM_DRAIN: it is over, packets still drain; call again. */
 int netem_remove(struct netem_ns *ns, const char *dev, uint32_t id, unsigned flags, char *why);
 /* All of a run's (NULL: of every run's) in the namespace: faults whole and half, and the clsact that we attached where nobody else uses it
  * (removing that resets the device's queues once). Returns as netem_remove does. */

@@ -77,11 +77,11 @@ void view_state(struct netem_ns *ns, struct view *v, int dev_index, uint32_t id,
         snprintf(ret->dev, sizeof ret->dev, "%s", dev->name);
     if (any) {
         msg_read_tag(any->tag, &same, ret->run);
-        ret->act = any->redirect_to ? NETEM_SHAPE : NETEM_DROP;
+        ret->act = any->direct ? NETEM_DROP : NETEM_SHAPE;
         read_slot(ns, v, any, ret);
     }
     for (int i = 0; i < 2; i++)
-        if (filters[i] && filters[i]->redirect_to && (!ifb || filters[i]->redirect_to != ifb->index))
+        if (filters[i] && !filters[i]->direct && (!ifb || filters[i]->redirect_to != ifb->index))
             broken(ret, "its ifb was taken away: the packets named are lost until the deadline");
     if (ifb)
         read_queue(v, ifb, asked, ret);

@@ -12,13 +12,17 @@ static int outcome_of_removal(const struct talk *t, char *why) {
     return 0;
 }
 
+static void switch_off(struct netem_ns *ns, struct view *v, int dev_index, uint32_t id) {
+    for (int i = 0; i < 2; i++) {
+        const struct msg_filter *f = view_filter(v, dev_index, id, i);
+        struct maps *m = f ? view_maps(ns, v, f) : NULL;
+        if (m)
+            maps_switch(m, view_slot(f), 0);
+    }
+}
+
 static int remove_filters(struct netem_ns *ns, struct view *v, int dev_index, uint32_t id, char *why) {
     const struct msg_filter *filters[2] = {view_filter(v, dev_index, id, false), view_filter(v, dev_index, id, true)};
-    for (int i = 0; i < 2; i++) {
-        struct maps *m = filters[i] ? view_maps(ns, v, filters[i]) : NULL;
-        if (m)
-            maps_switch(m, view_slot(filters[i]), 0);
-    }
     talk_begin(&ns->talk);
     for (int i = 0; i < 2; i++)
         if (filters[i])
@@ -32,18 +36,18 @@ static int remove_filters(struct netem_ns *ns, struct view *v, int dev_index, ui
     return rc;
 }
 
-static int remove_ifb(struct netem_ns *ns, int index, unsigned flags, char *why) {
+/* 1: packets are still on their way. The filters stay for them: one that comes back from the ifb after they are gone carries a mark that makes
+ * the next interface skip its own classifiers and taps. */
+static int drains(struct netem_ns *ns, int index, char *why) {
     struct msg_queue q;
-    if (flags & NETEM_DRAIN) {
-        talk_begin(&ns->talk);
-        talk_add(&ns->talk, msg_queue_get(index), NULL, "");
-        int rc = talk_send(&ns->talk, why);
-        if (rc < 0)
-            return rc;
-        const struct talk_answer *a = &ns->talk.answers[0];
-        if (a->rc == 0 && a->reply && msg_read_queue(a->reply, &q) == 0 && q.queued > 0)
-            return 1;
-    }
+    talk_begin(&ns->talk);
+    talk_add(&ns->talk, msg_queue_get(index), NULL, "");
+    int rc = talk_send(&ns->talk, why);
+    const struct talk_answer *a = &ns->talk.answers[0];
+    return rc < 0 ? rc : a->rc == 0 && a->reply && msg_read_queue(a->reply, &q) == 0 && q.queued > 0;
+}
+
+static int remove_ifb(struct netem_ns *ns, int index, char *why) {
     talk_begin(&ns->talk);
     talk_add(&ns->talk, msg_link_del(index), "remove our ifb", "");
     int rc = talk_send(&ns->talk, why);
@@ -62,10 +66,13 @@ static bool used_elsewhere(const struct view *v, int dev_index, int ifb_index) {
 
 int undo_fault(struct netem_ns *ns, struct view *v, int dev_index, uint32_t id, unsigned flags, char *why) {
     const struct msg_link *ifb = view_ifb(v, id);
-    int rc = remove_filters(ns, v, dev_index, id, why);
-    if (rc < 0 || !ifb || used_elsewhere(v, dev_index, ifb->index))
+    switch_off(ns, v, dev_index, id);
+    int rc = ifb && (flags & NETEM_DRAIN) ? drains(ns, ifb->index, why) : 0;
+    if (rc == 0)
+        rc = remove_filters(ns, v, dev_index, id, why);
+    if (rc || !ifb || used_elsewhere(v, dev_index, ifb->index))
         return rc;
-    return remove_ifb(ns, ifb->index, flags, why);
+    return remove_ifb(ns, ifb->index, why);
 }
 
 int netem_remove(struct netem_ns *ns, const char *dev, uint32_t id, unsigned flags, char *why) {
@@ -137,29 +144,37 @@ int undo_clsact(struct netem_ns *ns, int dev_index, const char *run, char *why) 
 
 static bool wanted(const char *run, const char *whose) { return !run || strcmp(run, whose) == 0; }
 
-static int sweep_faults(struct netem_ns *ns, struct view *v, const char *run, char *why) {
+static int sweep_faults(struct netem_ns *ns, struct view *v, const char *run, unsigned flags, char *why) {
     char whose[NETEM_RUN_SIZE];
+    bool left = false;
     uint32_t id;
-    int rc = 0;
-    for (size_t i = 0; i < v->filter_count && rc == 0; i++)
-        if (view_whose(&v->filters[i], &id, whose) == VIEW_FAULT && wanted(run, whose))
-            rc = remove_filters(ns, v, v->filters[i].index, id, why);
-    return rc;
+    for (size_t i = 0; i < v->filter_count; i++) {
+        if (view_whose(&v->filters[i], &id, whose) != VIEW_FAULT || !wanted(run, whose))
+            continue;
+        int rc = undo_fault(ns, v, v->filters[i].index, id, flags, why);
+        if (rc < 0)
+            return rc;
+        left |= rc == 1;
+    }
+    return left;
 }
 
+/* Those without filters: half made, or their filters were taken away by others. */
 static int sweep_ifbs(struct netem_ns *ns, struct view *v, const char *run, unsigned flags, char *why) {
     char whose[NETEM_RUN_SIZE];
-    bool drains = false;
+    bool left = false;
     uint32_t id;
     for (size_t i = 0; i < v->link_count; i++) {
         if (!view_is_ifb(&v->links[i], &id, whose) || !wanted(run, whose))
             continue;
-        int rc = remove_ifb(ns, v->links[i].index, flags, why);
+        int rc = flags & NETEM_DRAIN ? drains(ns, v->links[i].index, why) : 0;
+        if (rc == 0)
+            rc = remove_ifb(ns, v->links[i].index, why);
         if (rc < 0)
             return rc;
-        drains |= rc == 1;
+        left |= rc == 1;
     }
-    return drains;
+    return left;
 }
 
 int netem_sweep(struct netem_ns *ns, const char *run, unsigned flags, char *why) {
@@ -168,12 +183,12 @@ int netem_sweep(struct netem_ns *ns, const char *run, unsigned flags, char *why)
     uint32_t id;
     int rc = view_all(ns, &v, why);
     if (rc == 0)
-        rc = sweep_faults(ns, &v, run, why);
+        rc = sweep_faults(ns, &v, run, flags, why);
+    if (rc == 0)
+        rc = sweep_ifbs(ns, &v, run, flags, why);
     for (size_t i = 0; i < v.filter_count && rc == 0; i++)
         if (view_whose(&v.filters[i], &id, whose) == VIEW_ANCHOR && wanted(run, whose))
             rc = undo_clsact(ns, v.filters[i].index, run, why);
-    if (rc == 0)
-        rc = sweep_ifbs(ns, &v, run, flags, why);
     view_free(&v);
     if (ns->n)
         program_tidy(ns->n->program);
