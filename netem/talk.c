@@ -225,7 +225,7 @@ int talk_send(struct talk *t, char *why) {
 
 static const struct { int code; const char *words, *sentence; } meanings[] = {
     /* the first row that fits; words NULL: whatever the kernel adds */
-    {-ENOENT, "qdisc kind is unknown", "this kernel has no such queue: load its module (modprobe sch_netem or sch_ingress; Debian's cloud kernels lack netem)"},
+    {-ENOENT, "qdisc kind is unknown", "this kernel has no such queue: load its module (modprobe sch_netem for netem, sch_ingress for clsact)"},
     {-ENOENT, "classifier not found", "this kernel has no cls_bpf: load the module (modprobe cls_bpf)"},
     {-ENOENT, "load TC action", "this kernel has no act_mirred: load the module (modprobe act_mirred)"},
     {-EOPNOTSUPP, "Unknown device type", "this kernel has no ifb: load the module (modprobe ifb)"},
