@@ -123,7 +123,7 @@ while kill -0 $guest 2>/dev/null; do
   [ $SECONDS -lt $until ] || { late=1; kill -KILL $(pgrep -P $guest) 2>/dev/null; break; }
   sleep 0.2
 done
-wait $guest $shows $complains 2>/dev/null
+{ wait $guest $shows $complains; } 2>/dev/null
 [ -z "$late" ] || { echo "lab: ended after ${LAB_SECONDS:-600} s" >&2; exit 124; }
 status=$(cat "$job/status")
 if ! [[ $status =~ ^[0-9]+$ ]]; then
