@@ -43,13 +43,13 @@ LIBS := $(B)/libchaosd.a $(B)/libnetem.a
 UNIT := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/unit/test_*.c)))
 NET := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/net/test_*.c)))
 TRUTHD := $(B)/tests/truth/truthd
-BENCH := $(B)/tests/bench/ceiling $(B)/tests/bench/history
+BENCH := $(B)/tests/bench/ceiling $(B)/tests/bench/history $(B)/tests/bench/netem
 FUZZ := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZING ?=
 # With FUZZING libFuzzer drives the targets, else a main that replays their corpora.
 FUZZ_MAIN := $(if $(FUZZING),,$(B)/obj/tests/fuzz/replay.o)
 
-.PHONY: truth quiet seeds screenshots bench bench-programs all deps deps-build deps-demo deps-check deps-fuzz deps-bench words fuzz fuzz-programs demo check check-asan valgrind test-programs install clean
+.PHONY: truth quiet seeds screenshots bench bench-netem bench-programs all deps deps-build deps-demo deps-check deps-fuzz deps-bench words fuzz fuzz-programs demo check check-asan valgrind test-programs install clean
 all: $(B)/chaosd
 
 # The flags are part of what is built: a change of compiler or flags rebuilds.
@@ -87,7 +87,7 @@ $(B)/obj/netem/program.o: $(B)/gen/classify.skel.h
 $(B)/chaosd: $(PROGRAM_OBJ) $(LIBS)
 	$(Q)echo "  LD $@"; $(CC) $(ALL_LDFLAGS) $(PROGRAM_OBJ) $(LIBS) -o $@ $(pkg_libs)
 
-$(UNIT) $(NET): $(B)/%: $(B)/obj/%.o $(LIBS)
+$(UNIT) $(NET) $(B)/tests/bench/netem: $(B)/%: $(B)/obj/%.o $(LIBS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) $< $(LIBS) -o $@ $(pkg_libs) -lcmocka
 
@@ -159,6 +159,11 @@ truth: deps-check
 quiet: deps-check
 	@$(MAKE) --no-print-directory -j$$(nproc) test-programs
 	@CHAOSD=$(abspath $(B)/chaosd) B=$(abspath $(B)) python3 tests/truth/quiet.py $(if $(OUT),--json $(OUT))
+
+# What a network fault costs, as root; in the lab too: tests/lab/vm.sh build/tests/bench/netem
+bench-netem: deps-check
+	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/tests/bench/netem
+	@$(B)/tests/bench/netem
 
 # Every scenario with five seeds (SEEDS="1 2 3"): half an hour.
 seeds: deps-check

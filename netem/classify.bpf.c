@@ -55,9 +55,10 @@ static __always_inline bool read_ip4(struct __sk_buff *skb, struct packet *p) {
     struct iphdr ip;
     if (bpf_skb_load_bytes_relative(skb, 0, &ip, sizeof ip, BPF_HDR_START_NET) < 0)
         return false;
-    p->source.address[10] = p->source.address[11] = p->target.address[10] = p->target.address[11] = 0xff;
-    __builtin_memcpy(p->source.address + 12, &ip.saddr, 4);
-    __builtin_memcpy(p->target.address + 12, &ip.daddr, 4);
+    __builtin_memcpy(p->source.address, &ip.saddr, 4);
+    __builtin_memcpy(p->target.address, &ip.daddr, 4);
+    p->source.slot = p->target.slot = CLASSIFY_IP4;
+    p->source.prefix = p->target.prefix = 32 + 32;
     p->protocol = ip.protocol;
     p->fragment = (ip.frag_off & bpf_htons(FRAGMENT_OFFSET)) != 0;
     p->payload = ip.ihl * 4;
@@ -71,6 +72,7 @@ static __always_inline bool read_ip6(struct __sk_buff *skb, struct packet *p) {
         return false;
     __builtin_memcpy(p->source.address, &ip.saddr, 16);
     __builtin_memcpy(p->target.address, &ip.daddr, 16);
+    p->source.prefix = p->target.prefix = 32 + 128;
     p->protocol = ip.nexthdr;
     p->payload = sizeof ip;
 #pragma unroll
@@ -111,8 +113,7 @@ static __always_inline bool in_ranges(const struct classify_range *r, __u16 port
 }
 
 static __always_inline bool is_peer(struct classify_peer *p, __u32 slot) {
-    p->prefix = 32 + 128;
-    p->slot = bpf_htonl(slot);
+    p->slot = bpf_htonl(slot | p->slot);
     const __u32 *meant = bpf_map_lookup_elem(&chaosd_peers, p);
     return meant && *meant;
 }

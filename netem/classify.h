@@ -31,12 +31,14 @@ struct classify_slot {
     __u64 since_ns;
 };
 
-/* One trie holds the peers of all faults. The value says whether they are meant (1) or excepted (0); the longest prefix decides. */
+/* One trie holds the peers of all faults. The value says whether they are meant (1) or excepted (0); the longest prefix decides.
+ * An IPv4 address stands in front, so that with the slot it is 64 bits: the kernel compares those at once at each node. */
 struct classify_peer {
     __u32 prefix; /* bits: 32 of the slot, then those of the address */
-    __be32 slot;
-    __u8 address[16]; /* IPv4 as ::ffff:a.b.c.d */
+    __be32 slot;  /* and CLASSIFY_IP4 */
+    __u8 address[16];
 };
+#define CLASSIFY_IP4 0x80000000u
 enum { CLASSIFY_PEER_MAX = 1 << 20 };
 
 /* One a slot and direction: slot * 2 + ingress. A packet is what the device's queue sees: a large one not yet cut up is one. */

@@ -99,6 +99,12 @@ struct nl_msg *msg_link_get(const char *name) { return link_message(RTM_GETLINK,
 struct nl_msg *msg_link_dump(void) { return link_message(RTM_GETLINK, 0, 0, NULL).m; }
 struct nl_msg *msg_link_del(int index) { return link_message(RTM_DELLINK, 0, index, NULL).m; }
 
+struct nl_msg *msg_group_del(void) {
+    struct making k = link_message(RTM_DELLINK, 0, 0, NULL);
+    put_u32(&k, IFLA_GROUP, MSG_GROUP);
+    return k.m;
+}
+
 struct nl_msg *msg_ifb_new(const char *name) {
     struct making k = link_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0, name);
     put_u32(&k, IFLA_GROUP, MSG_GROUP);

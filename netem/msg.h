@@ -31,6 +31,7 @@ struct nl_msg *msg_link_alias(const char *name, const char *alias);
 struct nl_msg *msg_link_no_ip6(const char *name); /* no link-local address, so no chatter of the kernel's own */
 struct nl_msg *msg_link_up(int index);
 struct nl_msg *msg_link_del(int index);
+struct nl_msg *msg_group_del(void); /* every link of MSG_GROUP */
 
 struct nl_msg *msg_clsact_new(int index);
 struct nl_msg *msg_clsact_del(int index);

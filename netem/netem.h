@@ -37,7 +37,7 @@ enum netem_act {
 };
 enum { NETEM_OUT = 1, NETEM_IN = 2, NETEM_BOTH = 3 }; /* as the device sees it */
 
-struct netem_peer { /* IPv4 as ::ffff:a.b.c.d with 96 bits more; host bits are ignored */
+struct netem_peer { /* IPv4 as ::ffff:a.b.c.d with 96 bits more; host bits are ignored. A network of IPv6 holds no IPv4: ::/0 is not everything */
     uint8_t address[16], bits;
     bool except; /* not this one; the longest prefix decides */
 };
@@ -116,7 +116,11 @@ int netem_list(struct netem_ns *ns, const char *run, struct netem_state **ret, c
 
 /* --- undoing --- */
 
-enum { NETEM_DRAIN = 1 }; /* what is on its way in the queue may leave first */
+enum {
+    NETEM_DRAIN = 1, /* what is on its way in the queue may leave first */
+    NETEM_KEEP = 2,  /* its empty ifb stays for netem_sweep, or for the same id again: to take one away makes the caller wait some 20 ms for all
+                        CPUs, however many go at once */
+};
 /* 0: nothing of it is left (also when there was nothing). 1 with NETEM_DRAIN: it is over, packets still drain; call again. */
 int netem_remove(struct netem_ns *ns, const char *dev, uint32_t id, unsigned flags, char *why);
 /* All of a run's (NULL: of every run's) in the namespace: faults whole and half, and the clsact that we attached where nobody else uses it

@@ -87,6 +87,8 @@ static int check_rate(const struct netem_params *p, char *why) {
         return refuse(why, "slot: expected 0 <= min <= max <= an hour");
     if (p->slot.delay_ns < 0 || p->slot.delay_ns > TIME_MOST || p->slot.jitter_ns < 0 || p->slot.jitter_ns > p->slot.delay_ns)
         return refuse(why, "slot: expected 0 <= jitter <= delay <= an hour");
+    if (p->slot.delay_ns && !p->slot.jitter_ns)
+        return refuse(why, "slot: delay goes with jitter; the kernel leaves out one without");
     if (p->slot.delay_ns && p->slot.max_ns)
         return refuse(why, "slot: either min and max, or delay and jitter");
     if (p->slot.packets < 0 || p->slot.bytes < 0)

@@ -198,14 +198,26 @@ int program_take(struct program *p, size_t peers, char *why) {
     return at;
 }
 
+static struct classify_peer key_of(const struct netem_peer *peer, unsigned slot) {
+    static const unsigned char mapped[12] = {[10] = 0xff, 0xff};
+    struct classify_peer k = {.prefix = 32 + peer->bits, .slot = htonl(slot)};
+    if (peer->bits >= 96 && memcmp(peer->address, mapped, sizeof mapped) == 0) {
+        k.prefix -= 96;
+        k.slot = htonl(slot | CLASSIFY_IP4);
+        memcpy(k.address, peer->address + 12, 4);
+    } else {
+        memcpy(k.address, peer->address, sizeof k.address);
+    }
+    return k;
+}
+
 int program_fill(struct program *p, unsigned slot, const struct netem_peer *peers, size_t count, char *why) {
     struct held *h = &p->held[slot];
     uint32_t meant[NETEM_STEP], n = 0;
     const struct netem_peer *from = peers + h->count;
     struct classify_peer *to = h->peers + h->count;
     for (; n < NETEM_STEP && h->count + n < count; n++) {
-        to[n] = (struct classify_peer){.prefix = 32 + from[n].bits, .slot = htonl(slot)};
-        memcpy(to[n].address, from[n].address, sizeof to[n].address);
+        to[n] = key_of(&from[n], slot);
         meant[n] = !from[n].except;
     }
     uint32_t done = n;

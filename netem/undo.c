@@ -70,7 +70,7 @@ int undo_fault(struct netem_ns *ns, struct view *v, int dev_index, uint32_t id, 
     int rc = ifb && (flags & NETEM_DRAIN) ? drains(ns, ifb->index, why) : 0;
     if (rc == 0)
         rc = remove_filters(ns, v, dev_index, id, why);
-    if (rc || !ifb || used_elsewhere(v, dev_index, ifb->index))
+    if (rc || !ifb || (flags & NETEM_KEEP) || used_elsewhere(v, dev_index, ifb->index))
         return rc;
     return remove_ifb(ns, ifb->index, why);
 }
@@ -151,7 +151,7 @@ static int sweep_faults(struct netem_ns *ns, struct view *v, const char *run, un
     for (size_t i = 0; i < v->filter_count; i++) {
         if (view_whose(&v->filters[i], &id, whose) != VIEW_FAULT || !wanted(run, whose))
             continue;
-        int rc = undo_fault(ns, v, v->filters[i].index, id, flags, why);
+        int rc = undo_fault(ns, v, v->filters[i].index, id, flags | NETEM_KEEP, why);
         if (rc < 0)
             return rc;
         left |= rc == 1;
@@ -159,22 +159,43 @@ static int sweep_faults(struct netem_ns *ns, struct view *v, const char *run, un
     return left;
 }
 
-/* Those without filters: half made, or their filters were taken away by others. */
+/* May all go in one request? When nothing else has their group. */
+static bool group_is_ours(const struct view *v, const char *run) {
+    char whose[NETEM_RUN_SIZE];
+    uint32_t id;
+    for (size_t i = 0; i < v->link_count; i++)
+        if (v->links[i].group == MSG_GROUP && !(view_is_ifb(&v->links[i], &id, whose) && wanted(run, whose)))
+            return false;
+    return true;
+}
+
+static int remove_group(struct netem_ns *ns, char *why) {
+    talk_begin(&ns->talk);
+    talk_add(&ns->talk, msg_group_del(), "remove our ifbs", "");
+    int rc = talk_send(&ns->talk, why);
+    return rc < 0 ? rc : outcome_of_removal(&ns->talk, why);
+}
+
+/* By now they have no filters, unless they drain. */
 static int sweep_ifbs(struct netem_ns *ns, struct view *v, const char *run, unsigned flags, char *why) {
     char whose[NETEM_RUN_SIZE];
-    bool left = false;
+    size_t ours = 0, left = 0;
     uint32_t id;
-    for (size_t i = 0; i < v->link_count; i++) {
-        if (!view_is_ifb(&v->links[i], &id, whose) || !wanted(run, whose))
-            continue;
-        int rc = flags & NETEM_DRAIN ? drains(ns, v->links[i].index, why) : 0;
-        if (rc == 0)
-            rc = remove_ifb(ns, v->links[i].index, why);
-        if (rc < 0)
-            return rc;
-        left |= rc == 1;
-    }
-    return left;
+    int rc = 0;
+    for (size_t i = 0; i < v->link_count && rc >= 0; i++)
+        if (view_is_ifb(&v->links[i], &id, whose) && wanted(run, whose)) {
+            ours++;
+            rc = flags & NETEM_DRAIN ? drains(ns, v->links[i].index, why) : 0;
+            left += rc == 1;
+        }
+    if (rc >= 0 && ours > 1 && !left && group_is_ours(v, run))
+        return remove_group(ns, why);
+    for (size_t i = 0; i < v->link_count && rc >= 0; i++)
+        if (view_is_ifb(&v->links[i], &id, whose) && wanted(run, whose)) {
+            rc = flags & NETEM_DRAIN ? drains(ns, v->links[i].index, why) : 0;
+            rc = rc == 0 ? remove_ifb(ns, v->links[i].index, why) : rc;
+        }
+    return rc < 0 ? rc : left > 0;
 }
 
 int netem_sweep(struct netem_ns *ns, const char *run, unsigned flags, char *why) {

@@ -81,6 +81,11 @@ static void but_not_by_exceptions(void **state) {
     in_effect(&f);
     assert_int_equal(a_to_b("10.77.0.3", 4000, MANY), 0);
     assert_int_equal(a_to_b("10.77.0.2", 4000, MANY), MANY);
+    f.peers = &peers[2];
+    f.peer_count = 1;
+    in_effect(&f);
+    assert_int_equal(a_to_b("10.77.0.3", 4000, MANY), MANY); /* ::/0 is IPv6 alone */
+    assert_int_equal(a_to_b("fd77::2", 4000, MANY), 0);
 }
 
 static void by_ports_and_protocol(void **state) {

@@ -43,8 +43,15 @@ static void takes_the_ifb(void **state) {
     assert_non_null(strstr(text, "Sent 58000 bytes 1000 pkt") ? "" : strstr(text, "2000 pkt"));
     assert_non_null(strstr(text, "qdisc noqueue 0: root"));
     DID(netem_remove(wire.ns, "a0", 0xbeef, NETEM_DRAIN, why));
-    cleanup_free char *after = shell_code(&code, "ip -n %s link show chaosd-0000beef", wire.a);
+    free(shell_code(&code, "ip -n %s link show chaosd-0000beef 2>&1", wire.a));
     assert_int_not_equal(code, 0);
+    in_effect(&f);
+    DID(netem_remove(wire.ns, "a0", 0xbeef, NETEM_KEEP, why));
+    free(shell_code(&code, "ip -n %s link show chaosd-0000beef", wire.a));
+    assert_int_equal(code, 0);
+    in_effect(&f); /* finds it */
+    assert_string_equal(state_of(0xbeef).broken, "");
+    DID(netem_remove(wire.ns, "a0", 0xbeef, NETEM_KEEP, why));
     assert_int_equal(a_to_b("10.77.0.3", 4000, 100), 100);
 }
 
@@ -200,7 +207,7 @@ static void what_is_foreign_stays(void **state) {
     NEED_ROOT();
     sh("tc -n %s qdisc add dev a0 clsact; tc -n %s filter add dev a0 egress protocol all prio 10 bpf bytecode '1,6 0 0 0';"
        "tc -n %s filter add dev a0 ingress protocol all prio 50336 handle 0x77 bpf bytecode '1,6 0 0 0';"
-       "ip -n %s link add chaosd-00000009 type ifb; ip -n %s link add ifb7 type ifb; ip -n %s link set ifb7 up alias chaosd:00000007:test", wire.a, wire.a, wire.a, wire.a, wire.a, wire.a);
+       "ip -n %s link add chaosd-00000009 type ifb; ip -n %s link add ifb7 type ifb; ip -n %s link set ifb7 up group 50336 alias chaosd:00000007:test", wire.a, wire.a, wire.a, wire.a, wire.a, wire.a);
     cleanup_free char *before = scene();
     struct netem_fault f = pass(8);
     f.directions = NETEM_BOTH;
@@ -208,6 +215,8 @@ static void what_is_foreign_stays(void **state) {
     assert_false(e.attached);
     assert_int_equal(e.before, 1);
     assert_int_equal(a_to_b("10.77.0.3", 4000, 10), 10);
+    f.id = 0x78;
+    in_effect(&f); /* two of ours: they would go by their group, were it ours alone */
     f.id = 0x77; /* a filter of another's is there */
     assert_int_equal(netem_inject(wire.ns, &f, &e, why), -EEXIST);
     f.id = 9; /* an ifb of another's has its name */
