@@ -88,9 +88,9 @@ INIT
   printf '%q ' "$@"; echo
 } >"$job/command"
 
-qemu() { # accelerator, command line, more
+qemu() { # accelerator, command line, more; the shell that calls it becomes the guest
   local accel=$1 line=$2; shift 2
-  qemu-system-x86_64 -accel "$accel" -cpu max -smp "${LAB_CPUS:-2}" -m "${LAB_MEMORY:-2G}" -nodefaults -no-user-config -display none -no-reboot \
+  exec qemu-system-x86_64 -accel "$accel" -cpu max -smp "${LAB_CPUS:-2}" -m "${LAB_MEMORY:-2G}" -nodefaults -no-user-config -display none -no-reboot \
     -serial "file:$job/console" -kernel "$cache/kernel/boot/vmlinuz-$release" -initrd "$job/initramfs" \
     -append "console=ttyS0 quiet panic=-1 mitigations=off $line" "$@" </dev/null >"$job/qemu" 2>&1
 }
@@ -114,13 +114,13 @@ ports=(-device virtio-serial-pci)
 for p in out err status; do ports+=(-chardev "file,id=$p,path=$job/$p" -device "virtserialport,chardev=$p,name=$p"); done
 qemu "$accel" "lab.job=$job lab.tree=$tree" "${ports[@]}" -device virtio-rng-pci \
   -virtfs local,path=/,mount_tag=root,security_model=none,multidevs=remap & guest=$!
-trap 'kill -KILL $(pgrep -P $guest) $guest 2>/dev/null; rm -rf "$job"' EXIT
+trap 'kill -KILL $guest 2>/dev/null; rm -rf "$job"' EXIT
 trap 'exit 143' TERM INT
 tail --pid=$guest -s 0.2 -c +1 -f "$job/out" & shows=$!
 tail --pid=$guest -s 0.2 -c +1 -f "$job/err" >&2 & complains=$!
 until=$((SECONDS + ${LAB_SECONDS:-600})) late=
 while kill -0 $guest 2>/dev/null; do
-  [ $SECONDS -lt $until ] || { late=1; kill -KILL $(pgrep -P $guest) 2>/dev/null; break; }
+  [ $SECONDS -lt $until ] || { late=1; kill -KILL $guest; break; }
   sleep 0.2
 done
 { wait $guest $shows $complains; } 2>/dev/null

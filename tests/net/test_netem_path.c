@@ -293,13 +293,15 @@ static void killed_anywhere_it_is_found(void **state) {
         if (child == 0) {
             struct netem *n;
             struct netem_ns *mine;
-            if (netem_open(0, &n, why) < 0 || netem_ns_open(n, wire.a_path, &mine, why) < 0 || write(go[1], "", 1) != 1)
+            if (netem_open(0, &n, why) < 0 || netem_ns_open(n, wire.a_path, &mine, why) < 0)
                 _exit(1);
             for (int k = 0;; k++) {
+                if (k == i % 2 && write(go[1], "", 1) != 1) /* counted from before the first inject, or behind it */
+                    _exit(1);
                 f.act = k % 3 ? NETEM_PASS : NETEM_DROP;
                 netem_inject(mine, &f, &e, why);
-                if (k % 2)
-                    netem_remove(mine, "a0", f.id, 0, why);
+                if (k % 4 == 3)
+                    netem_remove(mine, "a0", f.id, NETEM_KEEP, why); /* else it would mostly be killed waiting for its ifb to go */
             }
         }
         char c;
