@@ -223,6 +223,62 @@ static void lost_answers_are_unknown(void **state) {
     assert_string_equal(before, after);
 }
 
+/* Where the kernel has no netem: a new fault leaves nothing, a change leaves the fault as it was. (With netem there is nothing to fail.) */
+static void no_netem_is_said_and_nothing_changes(void **state) {
+    (void)state;
+    NEED_ROOT();
+    struct netem_can can;
+    const struct netem_params p = {.delay_ns = 1000000};
+    struct netem_fault f = fault_on_a0(1, NETEM_SHAPE), drop = fault_on_a0(1, NETEM_DROP);
+    netem_can(&can);
+    if (can.can[NETEM_CAN_NETEM])
+        return;
+    assert_non_null(strstr(can.why_not[NETEM_CAN_DELAY], "sch_netem"));
+    assert_true(can.can[NETEM_CAN_DROP] && can.can[NETEM_CAN_REDIRECT]);
+    f.params = &p;
+    cleanup_free char *before = scene();
+    assert_int_equal(refused(&f), -ENOENT);
+    SAYS("sch_netem");
+    cleanup_free char *after = scene();
+    assert_string_equal(before, after);
+    drop.protocol = IPPROTO_UDP;
+    in_effect(&drop);
+    cleanup_free char *dropping = scene();
+    assert_int_equal(refused(&f), -ENOENT);
+    cleanup_free char *still = scene();
+    assert_string_equal(dropping, still);
+    assert_int_equal(a_to_b("10.77.0.2", 4000, 10), 0);
+}
+
+/* While links come and go a list is whole or says that it is unknown: it never misses what stands there all the time. */
+static void interrupted_dumps_are_not_nothing(void **state) {
+    (void)state;
+    NEED_ROOT();
+    struct netem_fault f = fault_on_a0(1, NETEM_PASS);
+    int status, whole = 0, unknown = 0;
+    in_effect(&f);
+    sh("for i in $(seq 150); do echo link add t$i group 77 type ifb; done | ip -n %s -batch -", wire.a);
+    pid_t child = fork();
+    if (child == 0) {
+        int code;
+        free(shell_code(&code, "for i in $(seq 60); do echo link add u$i type ifb; echo link del u$i; done | ip -n %s -batch -", wire.a));
+        _exit(code);
+    }
+    while (waitpid(child, &status, WNOHANG) == 0) {
+        struct netem_state *list = NULL;
+        int n = netem_list(wire.ns, NULL, &list, why);
+        whole += n == 1 && list[0].id == 1 && !*list[0].broken;
+        unknown += n == -EAGAIN;
+        if (n != 1 && n != -EAGAIN)
+            fail_msg("%d: %s", n, n < 0 ? why : "not one fault");
+        free(list);
+    }
+    assert_int_equal(status, 0);
+    print_message("# %d lists were whole, %d unknown\n", whole, unknown);
+    assert_true(whole > 0);
+    sh("ip -n %s link del group 77", wire.a);
+}
+
 /* --- frames --- */
 
 static uint64_t hits(void) {
@@ -377,6 +433,8 @@ int main(void) {
         cmocka_unit_test_teardown(in_the_way, sweep_up),
         cmocka_unit_test_teardown(without_capabilities, sweep_up),
         cmocka_unit_test_teardown(lost_answers_are_unknown, sweep_up),
+        cmocka_unit_test_teardown(no_netem_is_said_and_nothing_changes, sweep_up),
+        cmocka_unit_test_teardown(interrupted_dumps_are_not_nothing, sweep_up),
         cmocka_unit_test_teardown(frames_of_every_make, sweep_up),
         cmocka_unit_test_teardown(ten_thousand_peers, sweep_up),
         cmocka_unit_test_teardown(only_so_many_at_once, sweep_up),
