@@ -141,8 +141,8 @@ static inline bool receive_one(int fd, int wait_ms, struct datagram *ret, int64_
     return true;
 }
 
-/* Sends n from one end to an address of the other and counts those that arrive; then one on a port of its own is not needed: veth keeps order,
- * so nothing comes any more once the quiet time is over. */
+/* Sends n from one end to an address of the other and counts those that arrive. A veth pair delivers within the send, or nearly so: after a
+ * tenth of a second of quiet nothing comes any more. */
 static inline int arrive(const char *from_path, const char *from, const char *to_path, const char *to, int port, int n) {
     int out = udp_at(from_path, from, 40000), in = udp_at(to_path, to, port), got = 0;
     struct datagram d;

@@ -161,19 +161,30 @@ static void tc_reads_the_same(void **state) {
 
 /* --- measuring --- */
 
+/* A busy machine makes a delay longer, never shorter than it is: of three measurements the best one counts. */
+enum { ATTEMPTS = 3 };
+
+static bool delay_is(int64_t asked, int n) {
+    struct flow f = flow(n, 200, 64, 500 + (int)(asked / MS));
+    double off = (double)(quantile(&f, 0.5) - without_ns - asked);
+    print_message("# delay %g ms: off by %.3f ms (%d of %d arrived, p99 %.3f ms)\n", (double)asked / 1e6, off / 1e6, f.got, f.sent, (double)quantile(&f, 0.99) / 1e6);
+    assert_int_equal(f.got, f.sent);
+    assert_true(quantile(&f, 0) >= asked);
+    flow_free(&f);
+    return fabs(off) <= fmax(1e6, 0.02 * (double)asked);
+}
+
 static void delay_is_what_was_asked(void **state) {
     (void)state;
     NEED_NETEM();
     static const int64_t asked[] = {1 * MS, 10 * MS, 80 * MS, 250 * MS};
     for (size_t i = 0; i < ARRAY_SIZE(asked); i++) {
         const struct netem_params p = {.delay_ns = asked[i]};
+        bool is = false;
         shaped(&p);
-        struct flow f = flow(i == 2 ? MANY : BULK, 200, 64, 500 + (int)(asked[i] / MS));
-        double off = (double)(quantile(&f, 0.5) - without_ns - asked[i]);
-        print_message("# delay %g ms: off by %.3f ms (%d of %d arrived, p99 %.3f ms)\n", (double)asked[i] / 1e6, off / 1e6, f.got, f.sent, (double)quantile(&f, 0.99) / 1e6);
-        assert_int_equal(f.got, f.sent);
-        assert_true(fabs(off) <= fmax(1e6, 0.02 * (double)asked[i]));
-        flow_free(&f);
+        for (int k = 0; k < ATTEMPTS && !is; k++)
+            is = delay_is(asked[i], i == 2 ? MANY : BULK);
+        assert_true(is);
     }
 }
 
@@ -200,26 +211,59 @@ static void delay_coming_in(void **state) {
     close(in);
 }
 
+/* What this machine adds by itself to a plain delay, one value a packet. */
+static int64_t *own_spread(const struct flow *f, int64_t delay_ns) {
+    int64_t *v = calloc((size_t)f->sent, sizeof *v);
+    for (int i = 0; i < f->sent; i++)
+        v[i] = f->way_ns[i] - delay_ns;
+    return v;
+}
+
+static double drawn(struct rng *r, bool normal) { /* in units of the jitter */
+    return normal ? sqrt(-2 * log(1 - rng_unit(r))) * cos(2 * M_PI * rng_unit(r)) : 2 * rng_unit(r) - 1;
+}
+
+/* Quantiles of what came beside those of what was asked with the machine's own spread added; each within 99.99 % of its own sampling error
+ * (density: of the distribution there, a millisecond) and half a millisecond. */
+static bool spreads(const struct netem_params *p, const int64_t *own, bool normal) {
+    static const struct { double q, normal_density, uniform_density; } at[] = {
+        {0.025, 0.0585, 0.5}, {0.1587, 0.242, 0.5}, {0.5, 0.3989, 0.5}, {0.8413, 0.242, 0.5}, {0.975, 0.0585, 0.5}};
+    struct flow model = {.sent = MANY, .way_ns = calloc(MANY, 8)}, f = flow(MANY, 100, 64, 500);
+    struct rng r;
+    bool all = true;
+    rng_seed(&r, 9);
+    for (int i = 0; i < MANY; i++)
+        model.way_ns[i] = own[rng_below(&r, MANY)] + p->delay_ns + (int64_t)(drawn(&r, normal) * (double)p->jitter_ns);
+    for (size_t i = 0; i < ARRAY_SIZE(at); i++) {
+        double got = (double)quantile(&f, at[i].q) / 1e6, want = (double)quantile(&model, at[i].q) / 1e6;
+        double density = (normal ? at[i].normal_density : at[i].uniform_density) / ((double)p->jitter_ns / 1e6);
+        double near = SIGMAS * sqrt(2 * at[i].q * (1 - at[i].q) / MANY) / density + 0.5;
+        print_message("# %s 40 ± 8 ms, quantile %.3f: %.2f, asked %.2f ± %.2f\n", normal ? "normal" : "uniform", at[i].q, got, want, near);
+        all &= fabs(got - want) <= near;
+    }
+    assert_int_equal(f.got, MANY);
+    flow_free(&f);
+    flow_free(&model);
+    return all;
+}
+
 static void jitter_spreads(void **state) {
     (void)state;
     NEED_NETEM();
-    const struct netem_params p = {.delay_ns = 40 * MS, .jitter_ns = 8 * MS, .dist = NETEM_NORMAL}, u = {.delay_ns = 40 * MS, .jitter_ns = 8 * MS};
-    static const double z[][2] = {{0.025, -1.96}, {0.1587, -1}, {0.5, 0}, {0.8413, 1}, {0.975, 1.96}};
-    shaped(&p);
-    struct flow f = flow(MANY, 100, 64, 500);
-    for (size_t i = 0; i < ARRAY_SIZE(z); i++) {
-        double got = (double)(quantile(&f, z[i][0]) - without_ns) / 1e6, want = 40 + 8 * z[i][1];
-        print_message("# normal 40 ± 8 ms, quantile %.3f: %.2f, asked %.2f\n", z[i][0], got, want);
-        assert_true(fabs(got - want) <= 1);
+    const struct netem_params kinds[] = {{.delay_ns = 40 * MS, .jitter_ns = 8 * MS, .dist = NETEM_NORMAL}, {.delay_ns = 40 * MS, .jitter_ns = 8 * MS}}; /* the change forgets the table */
+    const struct netem_params plain = {.delay_ns = 40 * MS};
+    bool fits[2] = {false, false};
+    for (int k = 0; k < ATTEMPTS && !(fits[0] && fits[1]); k++) { /* a machine whose own spread changes in between is asked again */
+        shaped(&plain);
+        struct flow f = flow(MANY, 100, 64, 500);
+        cleanup_free int64_t *own = own_spread(&f, plain.delay_ns);
+        flow_free(&f);
+        for (int i = 0; i < 2; i++) {
+            shaped(&kinds[i]);
+            fits[i] = fits[i] || spreads(&kinds[i], own, i == 0);
+        }
     }
-    flow_free(&f);
-    shaped(&u); /* a change: the table is gone */
-    f = flow(MANY, 100, 64, 500);
-    double low = (double)(quantile(&f, 0.05) - without_ns) / 1e6, high = (double)(quantile(&f, 0.95) - without_ns) / 1e6;
-    print_message("# uniform 40 ± 8 ms: 5 %% below %.2f, 5 %% above %.2f, asked 32.8 and 47.2\n", low, high);
-    assert_true(fabs(low - 32.8) <= 1 && fabs(high - 47.2) <= 1);
-    assert_int_equal(f.got, MANY);
-    flow_free(&f);
+    assert_true(fits[0] && fits[1]);
 }
 
 /* netem's own algorithms (net/sched/sch_netem.c), told in our words: what share it loses of n, and how much that varies. */
