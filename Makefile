@@ -21,7 +21,7 @@ V ?=
 Q := $(if $(V),,@)
 B ?= build$(if $(SAN),/asan)
 
-PKGS := libcurl jansson libnl-3.0 libnl-route-3.0 yaml-0.1 sqlite3
+PKGS := libcurl jansson libnl-3.0 libnl-route-3.0 yaml-0.1 sqlite3 libbpf
 # What pkg-config says, found out by make itself only when something is built: `make deps` runs without it. libev brings no .pc file.
 pkg_cflags = $(shell pkg-config --cflags $(PKGS))
 pkg_libs = $(shell pkg-config --libs $(PKGS)) -lev -lm
@@ -30,23 +30,26 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointe
 CFLAGS ?= -O2 -g
 , := ,
 SANFLAGS := $(if $(SAN),-fsanitize=address$(,)undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
-ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -DCHAOSD_VERSION='"$(VERSION)"' $(CFLAGS) $(SANFLAGS) $(WARN) -Ichaosd -Inetem $(pkg_cflags)
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -DCHAOSD_VERSION='"$(VERSION)"' $(CFLAGS) $(SANFLAGS) $(WARN) -Ichaosd -Inetem -I$(B)/gen $(pkg_cflags)
 ALL_LDFLAGS = $(LDFLAGS) $(SANFLAGS)
 
 PROGRAM_SRC := chaosd/main.c $(wildcard chaosd/cmd_*.c)
-LIB_SRC := $(filter-out $(PROGRAM_SRC),$(sort $(wildcard chaosd/*.c chaosd/*/*.c netem/*.c)))
+LIB_SRC := $(filter-out $(PROGRAM_SRC),$(sort $(wildcard chaosd/*.c chaosd/*/*.c)))
+NETEM_SRC := $(filter-out %.bpf.c,$(sort $(wildcard netem/*.c)))
 PROGRAM_OBJ := $(PROGRAM_SRC:%.c=$(B)/obj/%.o)
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o)
+NETEM_OBJ := $(NETEM_SRC:%.c=$(B)/obj/%.o)
+LIBS := $(B)/libchaosd.a $(B)/libnetem.a
 UNIT := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/unit/test_*.c)))
 NET := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/net/test_*.c)))
 TRUTHD := $(B)/tests/truth/truthd
-BENCH := $(B)/tests/bench/ceiling $(B)/tests/bench/history
+BENCH := $(B)/tests/bench/ceiling $(B)/tests/bench/history $(B)/tests/bench/netem
 FUZZ := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZING ?=
 # With FUZZING libFuzzer drives the targets, else a main that replays their corpora.
 FUZZ_MAIN := $(if $(FUZZING),,$(B)/obj/tests/fuzz/replay.o)
 
-.PHONY: truth quiet seeds screenshots bench bench-programs all deps deps-build deps-demo deps-check deps-fuzz deps-bench words fuzz fuzz-programs demo check check-asan valgrind test-programs install clean
+.PHONY: truth quiet seeds screenshots bench bench-netem bench-programs all deps deps-build deps-demo deps-check deps-fuzz deps-bench words fuzz fuzz-programs demo check check-asan valgrind test-programs install clean
 all: $(B)/chaosd
 
 # The flags are part of what is built: a change of compiler or flags rebuilds.
@@ -67,12 +70,26 @@ $(B)/obj/chaosd/report/html_assets.o: ALL_CFLAGS += -DDYGRAPHS_DIR='"$(DYGRAPHS_
 $(B)/libchaosd.a: $(LIB_OBJ)
 	@rm -f $@; ar rcs $@ $^
 
-$(B)/chaosd: $(PROGRAM_OBJ) $(B)/libchaosd.a
-	$(Q)echo "  LD $@"; $(CC) $(ALL_LDFLAGS) $(PROGRAM_OBJ) $(B)/libchaosd.a -o $@ $(pkg_libs)
+$(B)/libnetem.a: $(NETEM_OBJ)
+	@rm -f $@; ar rcs $@ $^
 
-$(UNIT) $(NET): $(B)/%: $(B)/obj/%.o $(B)/libchaosd.a
+# The classifier in the kernel: compiled by clang for BPF, carried in the program as bytes. It asks nothing of the kernel's headers or BTF.
+BPF_CLANG ?= clang
+$(B)/gen/classify.bpf.o: netem/classify.bpf.c netem/classify.h
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) $< $(B)/libchaosd.a -o $@ $(pkg_libs) -lcmocka
+	$(Q)echo "  BPF $<"; $(BPF_CLANG) -O2 -g -target bpf -Wall -Wextra -Werror -I/usr/include/$(shell $(CC) -print-multiarch 2>/dev/null) -c $< -o $@
+
+# bpftool is in sbin, which a user's PATH may lack.
+$(B)/gen/classify.skel.h: $(B)/gen/classify.bpf.o
+	$(Q)PATH="$$PATH:/usr/sbin:/sbin" bpftool gen skeleton $< name classify >$@
+$(B)/obj/netem/program.o: $(B)/gen/classify.skel.h
+
+$(B)/chaosd: $(PROGRAM_OBJ) $(LIBS)
+	$(Q)echo "  LD $@"; $(CC) $(ALL_LDFLAGS) $(PROGRAM_OBJ) $(LIBS) -o $@ $(pkg_libs)
+
+$(UNIT) $(NET) $(B)/tests/bench/netem: $(B)/%: $(B)/obj/%.o $(LIBS)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) $< $(LIBS) -o $@ $(pkg_libs) -lcmocka
 
 $(TRUTHD): $(B)/obj/tests/truth/truthd.o
 	@mkdir -p $(@D)
@@ -86,9 +103,9 @@ $(B)/tests/bench/history: $(B)/obj/tests/bench/history.o $(B)/libchaosd.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) $< $(B)/libchaosd.a -o $@ $(pkg_libs)
 
-$(FUZZ): $(B)/%: $(B)/obj/%.o $(FUZZ_MAIN) $(B)/libchaosd.a
+$(FUZZ): $(B)/%: $(B)/obj/%.o $(FUZZ_MAIN) $(LIBS)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) $(if $(FUZZING),-fsanitize=fuzzer) $< $(FUZZ_MAIN) $(B)/libchaosd.a -o $@ $(pkg_libs)
+	$(Q)$(CC) $(ALL_LDFLAGS) $(if $(FUZZING),-fsanitize=fuzzer) $< $(FUZZ_MAIN) $(LIBS) -o $@ $(pkg_libs)
 
 test-programs: $(B)/chaosd $(UNIT) $(NET) $(FUZZ) $(TRUTHD) $(BENCH)
 bench-programs: $(B)/chaosd $(BENCH)
@@ -142,6 +159,11 @@ truth: deps-check
 quiet: deps-check
 	@$(MAKE) --no-print-directory -j$$(nproc) test-programs
 	@CHAOSD=$(abspath $(B)/chaosd) B=$(abspath $(B)) python3 tests/truth/quiet.py $(if $(OUT),--json $(OUT))
+
+# What a network fault costs, as root; in the lab too: tests/lab/vm.sh build/tests/bench/netem
+bench-netem: deps-check
+	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/tests/bench/netem
+	@$(B)/tests/bench/netem
 
 # Every scenario with five seeds (SEEDS="1 2 3"): half an hour.
 seeds: deps-check

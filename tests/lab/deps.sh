@@ -1,17 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs the Debian packages that are missing for: build | demo | check | fuzz | bench. A server that comes with a package is not left
+# Installs the Debian packages that are missing for: build | demo | check | fuzz | bench | lab. A server that comes with a package is not left
 # running, nor enabled at boot, unless it was there before.
 set -euo pipefail
-build="gcc make pkg-config libc6-dev libev-dev libcurl4-openssl-dev libjansson-dev libnl-3-dev libnl-route-3-dev libyaml-dev libsqlite3-dev libjs-dygraphs"
+build="gcc make pkg-config libc6-dev libev-dev libcurl4-openssl-dev libjansson-dev libnl-3-dev libnl-route-3-dev libyaml-dev libsqlite3-dev libjs-dygraphs clang libbpf-dev bpftool"
 demo="$build etcd-server"
 bench="$build python3 util-linux nginx-light wrk nghttp2-client hey"
-check="$demo $bench clang chromium libcmocka-dev valgrind iproute2 procps man-db python3-yaml python3-jsonschema \
+lab="qemu-system-x86 cpio busybox-static kmod procps iproute2"
+check="$demo $bench $lab chromium libcmocka-dev valgrind man-db python3-yaml python3-jsonschema \
   openssl redis-server redis-sentinel haproxy patroni python3-etcd python3-psycopg2 postgresql-15 rally"
-fuzz="$build clang"
+fuzz="$build"
 case "${1:-check}" in
-build) want=$build ;; demo) want=$demo ;; check) want=$check ;; fuzz) want=$fuzz ;; bench) want=$bench ;;
-*) echo "usage: deps.sh build|demo|check|fuzz|bench" >&2; exit 64 ;;
+build) want=$build ;; demo) want=$demo ;; check) want=$check ;; fuzz) want=$fuzz ;; bench) want=$bench ;; lab) want=$lab ;;
+*) echo "usage: deps.sh build|demo|check|fuzz|bench|lab" >&2; exit 64 ;;
 esac
 missing=()
 for p in $want; do

@@ -1,0 +1,132 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Runs a command under Debian's own kernel: vm.sh COMMAND...   Its output, exit status and working directory are the command's own.
+#
+# A QEMU guest boots over this machine's root file system. What it writes stays in its memory, but for the working tree, which is shared.
+# Set LAB_CPUS (2), LAB_MEMORY (2G), LAB_SECONDS (600: then it is ended, exit 124), LAB_ACCEL (tcg or kvm; otherwise KVM where a probe shows
+# that it boots, else TCG), CHAOSD_CACHE (~/.cache/chaosd: the kernel is fetched into it once). Exit 125: the lab itself failed, and says why.
+set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd); tree=$(cd "$here/../.." && pwd)
+[ $# -gt 0 ] || { sed -n '3,8s/^# \{0,1\}//p' "$0"; exit 64; }
+fail() { echo "lab: $*" >&2; exit 125; }
+[ "$(uname -m)" = x86_64 ] || fail "only x86_64 machines so far, this is $(uname -m)"
+PATH=$PATH:/usr/sbin:/sbin
+missing=()
+for c in qemu-system-x86_64 cpio busybox depmod; do command -v $c >/dev/null || missing+=("$c"); done
+if [ ${#missing[@]} -gt 0 ]; then
+  bash "$here/deps.sh" lab >&2 || fail "missing ${missing[*]} (packages qemu-system-x86, cpio, busybox-static, kmod)"
+fi
+cache=${CHAOSD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/chaosd}/lab
+mkdir -p "$cache" || fail "cannot make $cache (set CHAOSD_CACHE)"
+case $tree$cache in *[[:space:]]*) fail "the paths of the tree and of the cache may hold no blanks" ;; esac
+job=$(mktemp -d); trap 'rm -rf "$job"' EXIT
+
+# --- the kernel: Debian's package, unpacked, not installed ---
+fetch_kernel() {
+  command -v apt-get >/dev/null || fail "the kernel comes from Debian's package linux-image-amd64, and this system has no apt-get"
+  local image new; new=$(mktemp -d "$cache/new.XXXXXX")
+  find_image() { apt-cache depends linux-image-amd64 2>/dev/null | awk '/Depends:/{print $2; exit}'; }
+  image=$(find_image)
+  (cd "$new" && [ -n "$image" ] && apt-get download "$image") >"$job/apt" 2>&1 || { # stale package lists: once more with new ones
+    apt-get update >>"$job/apt" 2>&1; image=$(find_image)
+    (cd "$new" && apt-get download "$image") >>"$job/apt" 2>&1 || { tail -3 "$job/apt" >&2; rm -rf "$new"; fail "cannot fetch Debian's kernel (linux-image-amd64): see above"; }
+  }
+  dpkg -x "$new"/*.deb "$new/root" && depmod -b "$new/root" "$(ls "$new/root/lib/modules")" || { rm -rf "$new"; fail "cannot unpack $image"; }
+  mv -T "$new/root" "$cache/kernel" 2>/dev/null || true # another run was as fast: its copy does
+  rm -rf "$new"
+}
+[ -e "$cache/kernel/lib/modules" ] || { echo "lab: fetching Debian's kernel into $cache" >&2; fetch_kernel; }
+release=$(ls "$cache/kernel/lib/modules" | head -1) && [ -n "$release" ] || fail "$cache/kernel holds no kernel: remove it and run again"
+modules=$cache/kernel/lib/modules/$release
+
+# --- an initramfs that mounts the root over 9p, with an overlay in memory ---
+order="virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_console netfs fscache 9pnet 9pnet_virtio 9p overlay"
+make_initramfs() {
+  local root=$job/root; mkdir -p "$root"/{bin,mod,dev,proc}; cp "$(command -v busybox)" "$root/bin/busybox"
+  for m in $order; do # what the kernel has built in needs no file
+    find "$modules/kernel" -name "$m.ko*" -exec cp {} "$root/mod/" \;
+  done
+  cat >"$root/init" <<'INIT'
+#!/bin/busybox sh
+b=/bin/busybox
+$b mount -t devtmpfs dev /dev; $b mount -t proc proc /proc
+for a in $($b cat /proc/cmdline); do case $a in lab.*) export "${a#lab.}";; esac; done
+[ -z "$probe" ] || { echo lab: probe boots; $b poweroff -f; }
+for m in $order; do [ ! -e /mod/$m.ko ] || $b insmod /mod/$m.ko; done
+$b mkdir /host /rw /root
+$b mount -t 9p -o trans=virtio,version=9p2000.L,msize=524288,cache=loose root /host
+$b mount -t tmpfs rw /rw && $b mkdir /rw/up /rw/work
+$b mount -t overlay -o lowerdir=/host,upperdir=/rw/up,workdir=/rw/work root /root
+$b mkdir -p /root$tree && $b mount --bind /host$tree /root$tree
+$b umount /proc; exec $b switch_root /root /bin/bash $job/init
+INIT
+  sed -i "s/\$order/$order/" "$root/init"; chmod +x "$root/init"
+  (cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) >"$job/initramfs" || fail "cannot make the initramfs"
+}
+
+cat >"$job/init" <<INIT
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb
+mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev 2>/dev/null
+mkdir -p /dev/pts /dev/shm; mount -t devpts pts /dev/pts; mount -t tmpfs shm /dev/shm
+mount -t tmpfs run /run -o mode=755; mkdir -p /run/lock /run/netns
+mkdir -p /lib/modules/$release; mount --bind $modules /lib/modules/$release
+mount -t cgroup2 cg /sys/fs/cgroup; mount -t bpf bpf /sys/fs/bpf
+ip link set lo up; hostname lab
+port() { for p in /sys/class/virtio-ports/*; do [ "\$(cat \$p/name)" != "\$1" ] || echo /dev/\${p##*/}; done; }
+exec 7>"\$(port status)"
+mkfifo /run/out /run/err
+cat /run/out >"\$(port out)" & cat /run/err >"\$(port err)" &
+bash $job/command >/run/out 2>/run/err </dev/null; echo \$? >/run/status
+for i in \$(seq 50); do [ -n "\$(jobs -pr)" ] || break; sleep 0.1; done # what the command left running holds the pipes open no longer than this
+sync; cat /run/status >&7; exec 7>&-
+echo o >/proc/sysrq-trigger; sleep 60
+INIT
+{ # the caller's folder and what the tests look at in the environment
+  echo "cd $(printf %q "$PWD") || exit 125"
+  for v in B CI SAN CHAOSD CHAOSD_EXE CMOCKA_MESSAGE_OUTPUT CMOCKA_TEST_FILTER PYTHONDONTWRITEBYTECODE; do [ -z "${!v:-}" ] || printf 'export %s=%q\n' $v "${!v}"; done
+  echo 'export CHAOSD_LAB=1'
+  printf '%q ' "$@"; echo
+} >"$job/command"
+
+qemu() { # accelerator, command line, more; the shell that calls it becomes the guest
+  local accel=$1 line=$2; shift 2
+  exec qemu-system-x86_64 -accel "$accel" -cpu max -smp "${LAB_CPUS:-2}" -m "${LAB_MEMORY:-2G}" -nodefaults -no-user-config -display none -no-reboot \
+    -serial "file:$job/console" -kernel "$cache/kernel/boot/vmlinuz-$release" -initrd "$job/initramfs" \
+    -append "console=ttyS0 quiet panic=-1 mitigations=off $line" "$@" </dev/null >"$job/qemu" 2>&1
+}
+
+# /dev/kvm may be there and hang a guest before it boots: believed after a probe, once per boot of this machine.
+accelerator() {
+  case ${LAB_ACCEL:-} in kvm) echo kvm; return ;; tcg) echo tcg,thread=multi; return ;; esac
+  local note; note=$cache/kvm-$(cat /proc/sys/kernel/random/boot_id)
+  if [ -w /dev/kvm ] && [ ! -e "$note" ]; then
+    rm -f "$cache"/kvm-*
+    export -f qemu; export job cache release
+    timeout --kill-after=2 10 bash -c 'qemu kvm lab.probe=1'; grep -q 'lab: probe boots' "$job/console" 2>/dev/null && echo yes >"$note" || echo no >"$note"
+  fi
+  if [ "$(cat "$note" 2>/dev/null)" = yes ]; then echo kvm; else echo tcg,thread=multi; fi
+}
+
+make_initramfs
+: >"$job/out"; : >"$job/err"; : >"$job/status"
+accel=$(accelerator)
+ports=(-device virtio-serial-pci)
+for p in out err status; do ports+=(-chardev "file,id=$p,path=$job/$p" -device "virtserialport,chardev=$p,name=$p"); done
+qemu "$accel" "lab.job=$job lab.tree=$tree" "${ports[@]}" -device virtio-rng-pci \
+  -virtfs local,path=/,mount_tag=root,security_model=none,multidevs=remap & guest=$!
+trap 'kill -KILL $guest 2>/dev/null; rm -rf "$job"' EXIT
+trap 'exit 143' TERM INT
+tail --pid=$guest -s 0.2 -c +1 -f "$job/out" & shows=$!
+tail --pid=$guest -s 0.2 -c +1 -f "$job/err" >&2 & complains=$!
+until=$((SECONDS + ${LAB_SECONDS:-600})) late=
+while kill -0 $guest 2>/dev/null; do
+  [ $SECONDS -lt $until ] || { late=1; kill -KILL $guest; break; }
+  sleep 0.2
+done
+{ wait $guest $shows $complains; } 2>/dev/null
+[ -z "$late" ] || { echo "lab: ended after ${LAB_SECONDS:-600} s" >&2; exit 124; }
+status=$(cat "$job/status")
+if ! [[ $status =~ ^[0-9]+$ ]]; then
+  tail -20 "$job/console" "$job/qemu" >&2; fail "the guest (accelerator $accel) ended without an answer: see above"
+fi
+exit "$status"
