@@ -151,7 +151,8 @@ int drill_preflight(const struct drill *d, bool print, struct error *err) {
     const struct cluster_kind *k = (const struct cluster_kind *)s->cluster.kind;
     int rc = k && k->preflight ? k->preflight(s, err) : 0;
     if (print)
-        printf("ok  scenario %s: %zu loads, %zu faults, %zu planned acts\n", s->name, s->loads.count, s->faults.count, d->plan.count);
+        printf("ok  scenario %s: %zu load%s, %zu fault%s, %zu planned act%s\n", s->name, s->loads.count, s->loads.count == 1 ? "" : "s",
+               s->faults.count, s->faults.count == 1 ? "" : "s", d->plan.count, d->plan.count == 1 ? "" : "s");
     if (print && k && rc < 0)
         printf("no  cluster %s: %s\n", k->row.name, err->text);
     else if (print && k)

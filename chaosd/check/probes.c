@@ -163,9 +163,9 @@ static bool any_acted(const struct judgement *j) {
 /* Why its answers tell nothing, or NULL. */
 static const char *not_known(struct work *w, const struct probe_figures *p) {
     if (!p->target_count && w->aborted)
-        return "it was not asked: the run was aborted before";
+        return "it was not asked, as the run was aborted before that";
     if (!p->target_count)
-        return w->j->ended ? "it was never asked" : "it was not asked: the history stops before";
+        return w->j->ended ? "it was never asked" : "it was not asked, as the history stops before that";
     if (p->asked < 0)
         return "the history stops before its end";
     if (!p->asked || (p->good + p->bad == 0 && !p->unsure))
@@ -184,7 +184,7 @@ static const char *say_length(const struct probe_stretch *s, char *out, size_t s
         snprintf(out, size, "; the longest stretch %s..%s..%s", words_ms_bare(words_ns_ms(s->min), min), words_ms_bare(words_ns_ms(s->point), point),
                  words_ms(words_ns_ms(s->max), max));
     else if (s->point != UNKNOWN_NS)
-        snprintf(out, size, "; the longest stretch at least %s", words_ms(words_ns_ms(s->point), point));
+        snprintf(out, size, "; the longest stretch at least %s", words_ms(words_ns_ms(s->min), min));
     else
         snprintf(out, size, "; it was not right again");
     return out;

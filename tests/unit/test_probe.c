@@ -150,7 +150,7 @@ static void probes_answer(void **state) {
         {"tcp", "{port: 1}", "connect: Connection refused", 1000},
         {"tcp", "{host: 255.255.255.255, port: 1}", "connect: ", 1000},
         {"tcp", "{host: \"::1\", port: 1}", "connect: ", 1000},
-        {"tcp", "{host: example.org, port: 1}", "start: host \"example.org\": expected an address", 1000},
+        {"tcp", "{host: example.org, port: 1}", "start: host \"example.org\": expected an IPv4 or IPv6 address; no name is looked up", 1000},
         {"tcp", "{port: 0}", "start: port \"0\"", 1000},
         {"tcp", "{port: 65536}", "start: port \"65536\"", 1000},
         {"tcp", "{port: http}", "start: port \"http\"", 1000},

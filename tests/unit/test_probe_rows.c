@@ -52,7 +52,7 @@ static void says_what_is_wrong_and_where(void **state) {
     (void)state;
     static const struct { const char *text, *where, *says; } rows[] = {
         {BASE "probes: [{name: a, tcp: {port: 1}}]\n", "t.yaml:7:10:", "mode"},
-        {BASE "probes: [{name: a, mode: start}]\n", "t.yaml:7:10:", "kind of probe"},
+        {BASE "probes: [{name: a, mode: start}]\n", "t.yaml:7:10:", "probe needs one of tcp"},
         {BASE "probes: [{name: a, mode: SOT, tcp: {port: 1}}]\n", "t.yaml:7:26:", "start"},
         {BASE "probes: [{name: a, mode: on-fault, selector: {}, tcp: {port: 1}}]\n", "t.yaml:7:26:", "the scenario has no faults"},
         {BASE "probes: [{name: a, mode: end, stopOnFailure: true, selector: {}, tcp: {port: 1}}]\n", "t.yaml:7:31:", "nothing left to stop"},
