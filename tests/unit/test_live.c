@@ -155,7 +155,7 @@ static void test_external(void **state) {
     assert_shows(&w, " writes (control)");
     memset(&w.m.loads[0].window, 0, sizeof w.m.loads[0].window);
     draw(&w, 100, 30, &plain);
-    assert_shows(&w, " writes (control)     -     -    -    -          -            -           -\n");
+    assert_shows(&w, " writes (control)        -        -       -         -          -            -           -\n");
     finish(&w);
 }
 

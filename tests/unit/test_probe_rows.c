@@ -69,7 +69,7 @@ static void says_what_is_wrong_and_where(void **state) {
         {BASE "probes: [{name: pings, mode: end, selector: {}, tcp: {port: 1}}]\nexpect: [\"probe(ping) >= 1%\"]\n", "t.yaml:8:10:",
          "there is no probe \"ping\", did you mean \"pings\"?"},
         {BASE "probes: [{name: pings, mode: end, selector: {}, tcp: {port: 1}}]\nexpect: [\"probe >= 1%\"]\n", "t.yaml:8:10:", "as in probe(pings) >= 99%"},
-        {BASE "expect: [\"probe(x) >= 1%\"]\n", "t.yaml:7:10:", "say which probe"},
+        {BASE "expect: [\"probe(x) >= 1%\"]\n", "t.yaml:7:10:", "needs a probe, and there is none"},
         {"name: x\nload: [{name: l, http: {}}]\nduration: 1m\nprobes: [{name: a, mode: end, selector: {}, tcp: {port: 1}}]\n", "t.yaml:4:41:", "needs a cluster"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
