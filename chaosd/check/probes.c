@@ -199,8 +199,8 @@ static char *say_failed(struct work *w, const struct probe_figures *p) {
     if (!strcmp(p->mode, "continuous") || !strcmp(p->mode, "on-fault"))
         say_length(p->longest, length, sizeof length);
     if (p->bad < 0)
-        return arena_printf(w->a, "Wrong answers, the first %s%s%s: %s%s.", at, sep, on, s->why, length);
-    return arena_printf(w->a, "%s of %s answers wrong, the first %s%s%s: %s%s.", words_count(p->bad, bad), words_count(p->good + p->bad, all), at, sep,
+        return arena_printf(w->a, "Probe %s: wrong answers, the first %s%s%s: %s%s.", p->name, at, sep, on, s->why, length);
+    return arena_printf(w->a, "Probe %s: %s of %s answers wrong, the first %s%s%s: %s%s.", p->name, words_count(p->bad, bad), words_count(p->good + p->bad, all), at, sep,
                         on, s->why, length);
 }
 

@@ -69,7 +69,7 @@ static void a_stretch_has_its_bracket(void **state) {
     const struct check_result *c = check(j, "probe pings");
     assert_int_equal(c->verdict, VERDICT_FAIL);
     assert_true(fabs(c->value - 90) < 1e-9 && c->limit == 100);
-    assert_string_equal(c->why, "3 of 30 answers wrong, the first at 1.50 s on web-0: connect: Connection refused; the longest stretch 990..1,510..2,010 ms.");
+    assert_string_equal(c->why, "Probe pings: 3 of 30 answers wrong, the first at 1.50 s on web-0: connect: Connection refused; the longest stretch 990..1,510..2,010 ms.");
     judgement_free(j);
     fixture_free(&f);
 }
