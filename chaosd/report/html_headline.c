@@ -13,7 +13,7 @@
 
 static const struct { const char *word, *advice; } verdicts[] = {
     [VERDICT_PASS] = {"Pass", "Promote: every limit of this drill was kept."},
-    [VERDICT_FAIL] = {"Fail", "Do not promote: a limit was broken or a fault was left behind."},
+    [VERDICT_FAIL] = {"Fail", "Do not promote: a check failed, or a fault was left behind."},
     [VERDICT_INCONCLUSIVE] = {"Inconclusive", "No decision: this drill does not show enough. Mend it and run it again."},
     [VERDICT_SKIPPED] = {"Skipped", "No decision: nothing was applicable."},
     [VERDICT_ABORTED] = {"Aborted", "No decision: the run was stopped before its end."},
