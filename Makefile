@@ -5,6 +5,7 @@
 # make check-asan the same under AddressSanitizer and UBSan      make valgrind  a short drill under valgrind
 # make bench      chaosd beside wrk, h2load, hey and bare libcurl: ratios, lateness, memory, judging (about 8 minutes)
 # make truth      known outages against what chaosd says of them   make quiet  nothing is broken, so nothing may be claimed
+# make lab        netem measured under Debian's kernel in QEMU
 # make deps       missing Debian packages only                    make install   DESTDIR= PREFIX=/usr/local
 # SAN=1, CC=clang, B=dir, V=1 change how and where it is built.
 
@@ -49,7 +50,7 @@ FUZZING ?=
 # With FUZZING libFuzzer drives the targets, else a main that replays their corpora.
 FUZZ_MAIN := $(if $(FUZZING),,$(B)/obj/tests/fuzz/replay.o)
 
-.PHONY: truth quiet seeds screenshots bench bench-netem bench-programs all deps deps-build deps-demo deps-check deps-fuzz deps-bench words fuzz fuzz-programs demo check check-asan valgrind test-programs install clean
+.PHONY: lab truth quiet seeds screenshots bench bench-netem bench-programs all deps deps-build deps-demo deps-check deps-fuzz deps-bench words fuzz fuzz-programs demo check check-asan valgrind test-programs install clean
 all: $(B)/chaosd
 
 # The flags are part of what is built: a change of compiler or flags rebuilds.
@@ -164,6 +165,11 @@ quiet: deps-check
 bench-netem: deps-check
 	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/tests/bench/netem
 	@$(B)/tests/bench/netem
+
+# What this kernel may not be able to do, measured under Debian's kernel in QEMU: every parameter of netem. Some two minutes.
+lab: deps-check
+	@$(MAKE) --no-print-directory -j$$(nproc) test-programs
+	@B=$(B) bash tests/run.sh lab
 
 # Every scenario with five seeds (SEEDS="1 2 3"): half an hour.
 seeds: deps-check

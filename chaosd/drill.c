@@ -146,12 +146,30 @@ void drill_close(struct drill *d) {
     *d = (struct drill){0};
 }
 
+static int preflight_probes(const struct scenario *s, bool print, struct error *err) {
+    int rc = 0;
+    for (size_t i = 0; i < s->probes.count; i++) {
+        const struct probe_spec *p = &SCENARIO_PROBES(s)[i];
+        const struct probe_kind *k = (const struct probe_kind *)p->kind.kind;
+        struct error why = {""};
+        int one = k->preflight ? k->preflight(p->kind.params, &why) : 0;
+        if (one < 0 && rc == 0)
+            rc = error_set(err, one, "probe %s: %s", p->name, why.text);
+        if (print && one < 0)
+            printf("no  probe %s: %s\n", p->name, why.text);
+        else if (print)
+            printf("ok  probe %s: %s\n", p->name, k->row.name);
+    }
+    return rc;
+}
+
 int drill_preflight(const struct drill *d, bool print, struct error *err) {
     const struct scenario *s = d->scenario;
     const struct cluster_kind *k = (const struct cluster_kind *)s->cluster.kind;
     int rc = k && k->preflight ? k->preflight(s, err) : 0;
     if (print)
-        printf("ok  scenario %s: %zu loads, %zu faults, %zu planned acts\n", s->name, s->loads.count, s->faults.count, d->plan.count);
+        printf("ok  scenario %s: %zu load%s, %zu fault%s, %zu planned act%s\n", s->name, s->loads.count, s->loads.count == 1 ? "" : "s",
+               s->faults.count, s->faults.count == 1 ? "" : "s", d->plan.count, d->plan.count == 1 ? "" : "s");
     if (print && k && rc < 0)
         printf("no  cluster %s: %s\n", k->row.name, err->text);
     else if (print && k)
@@ -159,6 +177,10 @@ int drill_preflight(const struct drill *d, bool print, struct error *err) {
     for (size_t i = 0; print && i < s->faults.count; i++)
         printf("%s  fault %s: %s\n", rc < 0 ? "no" : "ok", SCENARIO_FAULTS(s)[i].name, SCENARIO_FAULTS(s)[i].kind.kind->name);
     struct error also;
-    int loads = rc == 0 || print ? preflight_loads(s, print, rc < 0 ? &also : err) : 0;
-    return rc < 0 ? rc : loads;
+    int (*const rest[])(const struct scenario *s, bool print, struct error *err) = {preflight_loads, preflight_probes};
+    for (size_t i = 0; i < ARRAY_SIZE(rest); i++) {
+        int one = rc == 0 || print ? rest[i](s, print, rc < 0 ? &also : err) : 0;
+        rc = rc < 0 ? rc : one;
+    }
+    return rc;
 }

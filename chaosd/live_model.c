@@ -17,8 +17,12 @@ int live_model_init(struct live_model *m, const struct scenario *s, const struct
     if (!m->loads)
         return -ENOMEM;
     m->load_count = s->loads.count;
-    for (size_t i = 0; i < m->load_count; i++)
-        m->loads[i].name = SCENARIO_LOADS(s)[i].name;
+    for (size_t i = 0; i < m->load_count; i++) {
+        const struct load_spec *l = &SCENARIO_LOADS(s)[i];
+        m->loads[i].name = l->name;
+        m->loads[i].control = l->control;
+        m->loads[i].external = l->kind.kind && strcmp(l->kind.kind->name, "exec") == 0;
+    }
     for (; m->role_count < s->roles.count && m->role_count < LIVE_ROLES; m->role_count++)
         m->roles[m->role_count].name = SCENARIO_ROLES(s)[m->role_count].name;
     return 0;

@@ -14,6 +14,7 @@ struct live_load {
     const char *name;
     struct live_window window;
     uint32_t in_flight;
+    bool control, external; /* external: another program's, whose requests are known when it tells of them */
 };
 
 struct live_pod {

@@ -134,12 +134,17 @@ static void load_cells(struct live_table *t, const struct live_model *m, const s
         snprintf(p99, sizeof p99, "bad");
     else if (!isnan(now.p99_ms))
         snprintf(p99, sizeof p99, "%.*f ms", now.p99_ms < 9.95 ? 1 : 0, now.p99_ms);
-    table_cell(t, TONE_PLAIN, "%s", l->name);
+    table_cell(t, TONE_PLAIN, l->control ? "%s (control)" : "%s", l->name);
+    if (l->external && !planned) { /* it may tell of its requests only when it has ended, or never */
+        for (int i = 0; i < 7; i++)
+            table_cell(t, TONE_DIM, "-");
+        return;
+    }
     table_cell(t, TONE_PLAIN, "%s/s", words_count((int64_t)now.good + now.bad, n));
     table_cell(t, now.good ? TONE_GOOD : TONE_PLAIN, "%s/s", words_count(now.good, n));
     table_cell(t, now.bad ? TONE_BAD : TONE_DIM, "%s/s", words_count(now.bad, n));
     table_cell(t, isinf(now.p99_ms) ? TONE_BAD : TONE_PLAIN, "%s", p99);
-    table_cell(t, TONE_PLAIN, "%s", words_count(l->in_flight, n));
+    table_cell(t, TONE_PLAIN, "%s", l->external ? "-" : words_count(l->in_flight, n));
     table_cell(t, TONE_PLAIN, "%s", planned ? words_percent((double)l->window.good / (double)planned, n) : "-");
     table_cell(t, l->window.bad ? TONE_PLAIN : TONE_DIM, "%s", words_count((int64_t)l->window.bad, n));
 }

@@ -107,7 +107,8 @@ static bool say_run(struct buf *b, const char *op, const char *phase, const json
     else if (strcmp(op, "run/schedule") == 0)
         buf_str(b, "load and schedule start");
     else if (strcmp(op, "run/abort") == 0)
-        buf_printf(b, "aborted: %s; reverting", why);
+        buf_printf(b, "aborted: %s; reverting%s", why,
+                   strcmp(why, "SIGINT") ? "" : ", then waiting for the last answers (Ctrl-C again: not waiting)");
     else if (strcmp(op, "run/loads-end") == 0)
         buf_str(b, "load ends");
     else if (strcmp(op, "self/stall") == 0)

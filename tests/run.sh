@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs every test program and script, which all speak TAP, and counts. run.sh [GROUP...], groups: unit fuzz net e2e valgrind.
+# Runs every test program and script, which all speak TAP, and counts. run.sh [GROUP...], groups: unit fuzz net e2e valgrind lab;
+# lab, which boots a machine for what this kernel cannot do, only when it is named.
 # A skip says why; with CI set, a skip of what CI can run is a failure (those skips are marked "# SKIP (ci)").
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -27,22 +28,16 @@ run() { # name, time limit in seconds, command...
   if [ "$notok" -gt 0 ]; then grep -vE '^ok ' "$out" | tail -40; tail -60 "$log/err"; fi
 }
 
-# What needs netem runs under Debian's kernel where this one has none; such a test says so in its third line.
+# What needs netem runs where the kernel has it; elsewhere under Debian's kernel, by the group "lab". Such a test says so in its third line.
 has_netem() { unshare --net tc qdisc add dev lo root netem 2>/dev/null; }
-run_net() { # name
-  if grep -q 'Needs a kernel with sch_netem' "tests/net/$1.c" && ! has_netem; then
-    echo "net/$1: this kernel has no netem; in the lab (tests/lab/vm.sh)"
-    LAB_SECONDS=400 run "net/$1" 420 bash tests/lab/vm.sh "$B/tests/net/$1"
-  else
-    CHAOSD_EXE=$CHAOSD run "net/$1" 180 "$B/tests/net/$1"
-  fi
-}
+needs_netem() { grep -q 'Needs a kernel with sch_netem' "$1"; }
 
 for g in "${groups[@]}"; do
   case $g in
   unit) for t in tests/unit/test_*.c; do n=$(basename "$t" .c); run "unit/$n" 120 "$B/tests/unit/$n"; done ;;
   fuzz) for t in tests/fuzz/fuzz_*.c; do n=$(basename "$t" .c); run "fuzz/$n" 120 "$B/tests/fuzz/$n" "tests/fuzz/corpus-${n#fuzz_}"; done ;;
-  net) for t in tests/net/test_*.c; do run_net "$(basename "$t" .c)"; done ;;
+  net) for t in tests/net/test_*.c; do n=$(basename "$t" .c); needs_netem "$t" && ! has_netem || CHAOSD_EXE=$CHAOSD run "net/$n" 180 "$B/tests/net/$n"; done ;;
+  lab) for t in tests/net/test_*.c; do n=$(basename "$t" .c); ! needs_netem "$t" || LAB_SECONDS=400 run "lab/$n" 420 bash tests/lab/vm.sh "$B/tests/net/$n"; done ;;
   e2e) for t in tests/e2e/test_*.py; do n=$(basename "$t" .py); run "e2e/$n" 900 python3 "$t"; done ;;
   valgrind) [ -n "${SAN:-}" ] || run e2e/valgrind 300 bash tests/e2e/valgrind.sh ;;
   esac

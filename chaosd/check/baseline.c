@@ -52,15 +52,16 @@ static struct slow limit(struct work *w, const struct load_work *l, const struct
     char ms[WORDS_SIZE], have[WORDS_SIZE];
     const char *why;
     if (b->planned < BASELINE_LEAST) {
-        why = arena_printf(w->a, "the baseline takes %d requests before the first fault, there were %s; more time before it, or slow: of the load, would tell",
-                           BASELINE_LEAST, words_count(b->planned, have));
+        why = arena_printf(w->a, "the baseline takes %d requests%s, there were %s; %s, or set the load's \"slow\"",
+                           BASELINE_LEAST, w->first_act == UNKNOWN_NS ? "" : " before the first fault", words_count(b->planned, have),
+                           w->first_act == UNKNOWN_NS ? "let it last longer" : "begin the faults later");
         return (struct slow){.unknown = why ? why : "the baseline is too short"};
     }
     if (isinf(b->p99_ms))
-        return (struct slow){.unknown = "requests were bad already before the first fault: slow: of the load would tell"};
+        return (struct slow){.unknown = "requests were bad already before the first fault; set the load's \"slow\""};
     double slow = fmax(fmax(SLOW_TIMES * b->p99_ms, b->p99_ms + SLOW_MARGIN_MS), most);
     if (l->deadline_ns && slow * 1e6 >= (double)l->deadline_ns) {
-        why = arena_printf(w->a, "the baseline puts the limit at %s, which is not within the deadline; slow: of the load would tell", words_ms(slow, ms));
+        why = arena_printf(w->a, "the baseline puts the limit at %s, which is not within the deadline; set the load's \"slow\"", words_ms(slow, ms));
         return (struct slow){.unknown = why ? why : "the baseline's limit is not within the deadline"};
     }
     return (struct slow){.ns = llround(slow * 1e6)};

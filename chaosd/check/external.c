@@ -106,12 +106,12 @@ static const char *trouble(struct work *w, const struct external *x) {
     if (x->killed)
         return arena_printf(w->a, "%s did not end when it was asked to, and was killed.", x->load);
     if (!x->asked && (x->signalled || x->code != x->pass_status))
-        return with_words(w, x, arena_printf(w->a, "%s ended with %s after %s, status %lld was due.", x->load, ending(w, x),
+        return with_words(w, x, arena_printf(w->a, "%s ended with %s after %s; status %lld was expected.", x->load, ending(w, x),
                                              words_ms((double)(x->to - x->from) / 1e6, ms), (long long)x->pass_status));
     if (x->no_samples)
         return arena_printf(w->a, "%s has no samples: %s.", x->load, x->no_samples);
     if (too_unreadable(x))
-        return arena_printf(w->a, "%s of the %s lines of %s could not be read, the first is %lld: %s.", words_count(x->unreadable, n[0]),
+        return arena_printf(w->a, "%s of the %s lines of %s could not be read, the first is line %lld: %s.", words_count(x->unreadable, n[0]),
                             words_count(x->unreadable + x->samples, n[1]), x->load, (long long)x->unreadable_first,
                             x->unreadable_why ? x->unreadable_why : "no reason given");
     if (displaced(x))

@@ -339,7 +339,12 @@ static void judge_baseline(struct work *w, size_t load) {
     if (early || l->not_judged)
         return;
     const char *what = !l->count ? "sent no request" : !any ? "had no success at all" : "had no success before the first fault";
-    l->not_judged = arena_printf(w->a, "%s %s (is the target right?)", l->name, what);
+    if (!l->count && w->j->schedule_t == UNKNOWN_NS)
+        l->not_judged = arena_printf(w->a, "%s was not begun", l->name);
+    else if (!l->count && l->has_lane[LANE_EXEC])
+        l->not_judged = arena_printf(w->a, "%s told of no request (see logs/%s.out and .err)", l->name, l->name);
+    else
+        l->not_judged = arena_printf(w->a, "%s %s (is the target right?)", l->name, what);
     if (!l->not_judged)
         l->not_judged = "not judged";
 }

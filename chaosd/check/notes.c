@@ -18,8 +18,8 @@ size_t notes_of(const struct lane_figures *f, char ret[NOTES_MOST][NOTE_SIZE]) {
     if (f->stale_retry)
         snprintf(ret[n++], NOTE_SIZE, "%s request%s of %.100s met a reused connection that was dead: sent again where the method may be repeated, else bad (reset).",
                  words_count(f->stale_retry, count), f->stale_retry == 1 ? "" : "s", f->load);
-    if (f->closed && !f->silent)
-        snprintf(ret[n++], NOTE_SIZE, "CLOSED LOOP: %.100s asks again when it was answered. Latency counts from the send, and whoever answers slowly is asked less: not to be "
+    if (f->closed && !f->silent && f->planned)
+        snprintf(ret[n++], NOTE_SIZE, "CLOSED LOOP: %.100s asks again only after an answer. Latency counts from the send, and whoever answers slowly is asked less: not to be "
                                       "compared with a planned load.", f->load);
     return n;
 }

@@ -168,9 +168,9 @@ static bool any_acted(const struct judgement *j) {
 /* Why its answers tell nothing, or NULL. */
 static const char *not_known(struct work *w, const struct probe_figures *p) {
     if (!p->target_count && w->aborted)
-        return "it was not asked: the run was aborted before";
+        return "it was not asked, as the run was aborted before that";
     if (!p->target_count)
-        return w->j->ended ? "it was never asked" : "it was not asked: the history stops before";
+        return w->j->ended ? "it was never asked" : "it was not asked, as the history stops before that";
     if (p->asked < 0)
         return "the history stops before its end";
     if (!p->asked || (p->good + p->bad == 0 && !p->unsure))
@@ -204,8 +204,8 @@ static char *say_failed(struct work *w, const struct probe_figures *p) {
     if (!strcmp(p->mode, "continuous") || !strcmp(p->mode, "on-fault"))
         say_length(p->longest, length, sizeof length);
     if (p->bad < 0)
-        return arena_printf(w->a, "Wrong answers, the first %s%s%s: %s%s.", at, sep, on, s->why, length);
-    return arena_printf(w->a, "%s of %s answers wrong, the first %s%s%s: %s%s.", words_count(p->bad, bad), words_count(p->good + p->bad, all), at, sep,
+        return arena_printf(w->a, "Probe %s: wrong answers, the first %s%s%s: %s%s.", p->name, at, sep, on, s->why, length);
+    return arena_printf(w->a, "Probe %s: %s of %s answers wrong, the first %s%s%s: %s%s.", p->name, words_count(p->bad, bad), words_count(p->good + p->bad, all), at, sep,
                         on, s->why, length);
 }
 

@@ -33,7 +33,7 @@ bool recovery_bounds(const struct judgement *j, const struct act_figures *f, enu
                                                   : f->at_least;
         *lo = least > 0 ? (double)least / 1e6 : 0;
         *hi = INFINITY;
-        *unknown = f->censored ? "a recovery was not reached before the run ended" : "it was not measured";
+        *unknown = f->censored ? "a recovery was not seen before the run ended" : "it was not measured";
     }
     return true;
 }

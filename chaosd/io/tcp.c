@@ -56,7 +56,7 @@ int tcp_address(const char *host, int64_t port, struct tcp_address *ret, struct 
         v6->sin6_port = htons((uint16_t)port);
         ret->len = sizeof *v6;
     } else {
-        return error_set(err, -EINVAL, "host \"%.100s\": expected an address", host);
+        return error_set(err, -EINVAL, "host \"%.100s\": expected an IPv4 or IPv6 address; no name is looked up", host);
     }
     return 0;
 }
@@ -66,7 +66,8 @@ int tcp_address_parse(const char *text, struct tcp_address *ret, struct error *e
     const char *colon = strrchr(text, ':');
     int64_t port;
     size_t len = colon ? (size_t)(colon - text) : 0, bracket = len && text[0] == '[' && text[len - 1] == ']';
-    if (!len || len >= sizeof host || parse_int(colon + 1, &port, NULL) < 0)
+    bool bare_v6 = !bracket && len && memchr(text, ':', len); /* "fe80::1:6379": where would its port begin */
+    if (!len || len >= sizeof host || bare_v6 || parse_int(colon + 1, &port, NULL) < 0)
         return error_set(err, -EINVAL, "\"%.100s\": expected an address and a port, as in 10.0.0.1:6379 or [::1]:6379", text);
     snprintf(host, sizeof host, "%.*s", (int)(len - 2 * bracket), text + bracket);
     return tcp_address(host, port, ret, err);

@@ -21,7 +21,7 @@ static const struct field fields[] = {
      .doc = "File that the samples are read from when it has ended, as report.json in its folder; its standard output when not given."},
     {.name = "ready", .type = F_STRING, .offset = E(ready),
      .doc = "Text of a line that it prints when its load runs. It is then started before the schedule, which waits for the line as it waits for the pods."},
-    {.name = "deadline", .type = F_DURATION, .offset = E(deadline_ns), .max = 3600 * NS_PER_S,
+    {.name = "deadline", .type = F_DURATION, .offset = E(deadline_ns), .min = NS_PER_US, .max = 3600 * NS_PER_S,
      .doc = "A request of its that took longer is bad, whatever it says itself; not given: its own word."},
     {.name = "finish", .type = F_DURATION, .offset = E(finish_ns), .def = "0s", .max = 600 * NS_PER_S,
      .doc = "How long it may go on after the load's time, for one that ends by itself and writes its report then; after that it gets a SIGTERM."},
@@ -95,10 +95,12 @@ static int check_load(void *value, const struct schema_at *at, struct error *err
         return bad(at, "from", err, "from goes with samples, the format of what is in there");
     if (p->samples == EXTERNAL_RALLY && !p->from)
         return bad(at, "samples", err, "Rally's report is a file: say in from where `rally task report --json --out FILE` writes it");
+    if (p->ready && !*p->ready)
+        return bad(at, "ready", err, "ready is empty: say what stands in the line that it prints when its load runs");
     if (p->deadline_ns && p->samples == EXTERNAL_NONE)
         return bad(at, "deadline", err, "deadline goes with samples, whose lengths it is compared with");
     if (p->fail_status && p->fail_status == p->pass_status)
-        return bad(at, "failStatus", err, "passStatus is %lld too", (long long)p->pass_status);
+        return bad(at, "failStatus", err, "%lld is passStatus too: a status cannot say both that all went well and that the service failed", (long long)p->pass_status);
     return 0;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/cleanup.h"
+#include "base/fs.h"
 #include "load/http_priv.h"
 
 #include <errno.h>
@@ -156,8 +157,14 @@ static int check_ca(const struct http_load *p, const struct schema_at *at, struc
     snprintf(path, sizeof path, "%s/caFile", at->path);
     if (p->ca_file && p->insecure)
         return doc_error(at->doc, path, 0, err, -EINVAL, "with insecure, any certificate is accepted: caFile would say nothing");
-    if (p->ca_file && access(p->ca_file, R_OK) < 0)
-        return doc_error(at->doc, path, 0, err, -EINVAL, "%s: %s", p->ca_file, strerror(errno));
+    if (!p->ca_file)
+        return 0;
+    cleanup_buf struct buf text = {0};
+    struct error why = {""};
+    if (fs_read(p->ca_file, 64 << 20, &text, &why) < 0)
+        return doc_error(at->doc, path, 0, err, -EINVAL, "%s", why.text);
+    if (!memmem(text.data, text.len, "-----BEGIN ", 11))
+        return doc_error(at->doc, path, 0, err, -EINVAL, "%s: no certificate in it: expected a file in PEM (-----BEGIN CERTIFICATE-----)", p->ca_file);
     return 0;
 }
 

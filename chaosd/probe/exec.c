@@ -214,8 +214,15 @@ static void cancel(struct probe_op *op) {
     op_free(o);
 }
 
+static int preflight(const void *params, struct error *err) {
+    const struct template *program = ((const struct exec_probe *)params)->command.items[0];
+    cleanup_free char *found = NULL;
+    return template_is_literal(program) ? child_find(template_text(program), environ, &found, err) : 0;
+}
+
 const struct probe_kind probe_exec = {
     .row = {"exec", &shape, "A program whose exit status, and output, answers."},
     .start = start,
     .cancel = cancel,
+    .preflight = preflight,
 };

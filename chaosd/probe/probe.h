@@ -21,6 +21,7 @@ struct probe_kind {
     struct kind_row row;
     int (*start)(const void *params, const struct probe_context *ctx, struct probe_op **ret, struct error *err);
     void (*cancel)(struct probe_op *op); /* no callback follows */
+    int (*preflight)(const void *params, struct error *err); /* is what it needs on this machine; NULL: it needs nothing */
 };
 struct probe_op { const struct probe_kind *kind; };
 extern const struct probe_kind *const probe_kinds[];

@@ -25,7 +25,26 @@ static const struct field fields[] = {
     {0},
 };
 
-static int check(void *value, const struct schema_at *at, struct error *err) { return exchange_check(&((struct tcp_probe *)value)->exchange, at, err); }
+/* What is written out is an address and a port now, or never. */
+static int check_place(const struct tcp_probe *p, const struct schema_at *at, struct error *err) {
+    const char *host = template_is_literal(p->host) ? template_text(p->host) : "127.0.0.1";
+    bool literal = template_is_literal(p->port);
+    struct tcp_address to;
+    struct error why = {""};
+    char path[512];
+    int64_t port = 1;
+    snprintf(path, sizeof path, "%s/port", at->path);
+    if (literal && (parse_int(template_text(p->port), &port, NULL) < 0 || port < 1 || port > 65535))
+        return doc_error(at->doc, path, 0, err, -EINVAL, "port %.60s: expected a number from 1 to 65535", template_text(p->port));
+    snprintf(path, sizeof path, "%s/host", at->path);
+    return tcp_address(host, port, &to, &why) < 0 ? doc_error(at->doc, path, 0, err, -EINVAL, "%s", why.text) : 0;
+}
+
+static int check(void *value, const struct schema_at *at, struct error *err) {
+    const struct tcp_probe *p = value;
+    int rc = check_place(p, at, err);
+    return rc < 0 ? rc : exchange_check(&p->exchange, at, err);
+}
 
 static const struct shape shape = {
     .name = "tcp", .size = sizeof(struct tcp_probe), .fields = fields, .check = check, .doc = "Opens a TCP connection, and talks over it where told to.",

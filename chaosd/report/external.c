@@ -23,12 +23,12 @@ void external_say(const struct external *x, struct buf *out) {
     buf_printf(out, "%s: ", x->load);
     say_end(x, out);
     if (strcmp(x->samples_format, "none"))
-        buf_printf(out, "; %s samples", words_count(x->samples, n));
+        buf_printf(out, "; %s sample%s", words_count(x->samples, n), x->samples == 1 ? "" : "s");
     if (x->no_samples)
         buf_printf(out, "; %s", x->no_samples);
     if (x->unreadable) {
-        buf_printf(out, "; unreadable lines: %s", words_count(x->unreadable, n));
-        buf_printf(out, ", the first is %s%s%s", words_count(x->unreadable_first, n), x->unreadable_why ? ": " : "",
+        buf_printf(out, "; %s line%s unreadable", words_count(x->unreadable, n), x->unreadable == 1 ? "" : "s");
+        buf_printf(out, ", the first is line %s%s%s", words_count(x->unreadable_first, n), x->unreadable_why ? ": " : "",
                    x->unreadable_why ? x->unreadable_why : "");
     }
     if (x->left)

@@ -13,7 +13,7 @@
 
 static const struct { const char *word, *advice; } verdicts[] = {
     [VERDICT_PASS] = {"Pass", "Promote: every limit of this drill was kept."},
-    [VERDICT_FAIL] = {"Fail", "Do not promote: a limit was broken or a fault was left behind."},
+    [VERDICT_FAIL] = {"Fail", "Do not promote: a check failed, or a fault was left behind."},
     [VERDICT_INCONCLUSIVE] = {"Inconclusive", "No decision: this drill does not show enough. Mend it and run it again."},
     [VERDICT_SKIPPED] = {"Skipped", "No decision: nothing was applicable."},
     [VERDICT_ABORTED] = {"Aborted", "No decision: the run was stopped before its end."},
@@ -85,7 +85,9 @@ static void downtime(const struct judgement *j, struct buf *out) {
     char value[WORDS_SIZE], n[3][WORDS_SIZE];
     cleanup_buf struct buf more = {0};
     size_t count = 0;
-    bool open = false;
+    bool open = false, any = false;
+    for (size_t i = 0; i < j->lane_count; i++)
+        any |= j->lanes[i].planned > 0;
     for (size_t i = 0; i < j->lane_count; i++)
         for (size_t k = 0; k < j->lanes[i].downtime_count && whole(&j->lanes[i]); k++) {
             const struct downtime *d = &j->lanes[i].downtime[k];
@@ -103,11 +105,11 @@ static void downtime(const struct judgement *j, struct buf *out) {
         buf_printf(&more, "at least %s; the window has no known %s", words_ms(words_ns_ms(worst->min), n[0]),
                    worst->end == UNKNOWN_NS ? "end" : "beginning");
     else
-        buf_str(&more, j->lane_count ? "no request failed" : "there was no load");
+        buf_str(&more, any ? "no request failed" : j->lane_count ? "no request was sent" : "there was no load");
     if (worst)
         buf_printf(&more, "; %s, %s window%s in all%s", of->load, words_count((int64_t)count, n[2]), count == 1 ? "" : "s",
                    worst->stalled ? "; chaosd itself stalled in it" : worst->suspect ? "; a control failed as well" : "");
-    tile(out, &(struct tile){"downtime", "Worst downtime", !worst ? (j->lane_count ? "none" : "unknown") : duration(worst->max, value)},
+    tile(out, &(struct tile){"downtime", "Worst downtime", !worst ? (any ? "none" : "unknown") : duration(worst->max, value)},
          &more);
 }
 

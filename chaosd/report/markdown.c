@@ -113,8 +113,11 @@ static void put_load_row(struct page *p, const struct lane_figures *f) {
     const double quantiles[] = {f->p50_ms, f->p99_ms, f->max_ms};
     for (size_t i = 0; i < ARRAY_SIZE(quantiles); i++)
         buf_printf(p->out, " | %s", quantile(quantiles[i], n));
-    buf_printf(p->out, " | %s | ", words_count((int64_t)f->downtime_count, n));
-    if (worst)
+    bool unknown = !f->planned && !worst;
+    buf_printf(p->out, " | %s | ", unknown ? "?" : words_count((int64_t)f->downtime_count, n));
+    if (unknown)
+        buf_str(p->out, "?");
+    else if (worst)
         put_bracket(p, worst);
     else
         buf_str(p->out, "none");

@@ -15,7 +15,7 @@ const char *probe_length(const struct probe_stretch *s, char *out, size_t size) 
         snprintf(out, size, "%s..%s..%s", words_ms_bare(words_ns_ms(s->min), min), words_ms_bare(words_ns_ms(s->point), point),
                  words_ms_bare(words_ns_ms(s->max), max));
     else if (s->point != UNKNOWN_NS)
-        snprintf(out, size, "at least %s", words_ms_bare(words_ns_ms(s->min), min));
+        snprintf(out, size, "%s..%s..?", words_ms_bare(words_ns_ms(s->min), min), words_ms_bare(words_ns_ms(s->point), point));
     else
         snprintf(out, size, "not right again");
     return out;
@@ -77,8 +77,10 @@ static void put_row(struct grid *g, const struct judgement *j, const struct prob
     grid_cell(g, "%s", figure(p->asked, n));
     grid_cell(g, "%s", figure(p->bad, n));
     grid_cell(g, "%s", p->good < 0 || p->bad < 0 || p->good + p->bad == 0 ? "?" : words_percent((double)p->good / (double)(p->good + p->bad), n));
-    if (p->first)
-        grid_cell(g, "%.2f", (double)(p->first->start - (j->schedule_t == UNKNOWN_NS ? 0 : j->schedule_t)) / 1e9);
+    if (p->first && (j->schedule_t == UNKNOWN_NS || p->first->start < j->schedule_t))
+        grid_cell(g, "before");
+    else if (p->first)
+        grid_cell(g, "%.2f", (double)(p->first->start - j->schedule_t) / 1e9);
     else
         grid_cell(g, "-");
     grid_cell(g, "%s", p->longest ? probe_length(p->longest, text, sizeof text) : "none");

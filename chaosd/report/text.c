@@ -86,8 +86,9 @@ static void put_load_row(struct grid *g, const struct lane_figures *f) {
     grid_cell(g, "%s", known_ms(f->p50_ms, n[0]));
     grid_cell(g, "%s", known_ms(f->p99_ms, n[1]));
     grid_cell(g, "%s", known_ms(f->max_ms, n[2]));
-    grid_cell(g, "%s", words_count((int64_t)f->downtime_count, n[3]));
-    grid_cell(g, "%s", d ? down : "none");
+    bool unknown = !f->planned && !d; /* who asked nothing saw no downtime, and no uptime either */
+    grid_cell(g, "%s", unknown ? "?" : words_count((int64_t)f->downtime_count, n[3]));
+    grid_cell(g, "%s", unknown ? "?" : d ? down : "none");
 }
 
 static void put_loads(const struct judgement *j, struct arena *a, struct buf *out) {

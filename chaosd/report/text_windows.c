@@ -32,8 +32,8 @@ static void put_baseline(const struct lane_figures *f, bool faulted, struct aren
     const struct baseline *b = &f->baseline;
     if (!b->planned)
         return;
-    buf_printf(&line, "baseline %s: p50 %s, p99 %s, max %s ms, %s bad, of %s requests %s", f->load, quantile(b->p50_ms, n[0]),
-               quantile(b->p99_ms, n[1]), quantile(b->max_ms, n[2]), words_count(b->bad, n[3]), words_count(b->planned, n[4]), faulted ? "before the first fault" : "in all, as there was no fault");
+    buf_printf(&line, "baseline %s: p50 %s, p99 %s, max %s%s, %s bad, of %s requests %s", f->load, quantile(b->p50_ms, n[0]),
+               quantile(b->p99_ms, n[1]), quantile(b->max_ms, n[2]), isinf(b->max_ms) ? "" : " ms", words_count(b->bad, n[3]), words_count(b->planned, n[4]), faulted ? "before the first fault" : "in all, as there was no fault");
     put_line(a, out, &line, width);
 }
 

@@ -144,9 +144,14 @@ static int check_literal(const struct template *t, void *arg) {
     const struct literal_check *c = arg;
     struct error why = {""};
     cleanup_buf struct buf out = {0};
-    if (!template_is_literal(t) || bytes_render(t, (enum encoding)c->s->encoding, NULL, &out, &why) == 0)
+    if (!template_is_literal(t))
         return 0;
-    return doc_error(c->at->doc, c->at->path, 0, c->err, -EINVAL, "%s", why.text);
+    if (bytes_render(t, (enum encoding)c->s->encoding, NULL, &out, &why) < 0)
+        return doc_error(c->at->doc, c->at->path, 0, c->err, -EINVAL, "%s", why.text);
+    if (t != c->s->send && c->s->expect && out.len > (size_t)c->s->expect->max)
+        return doc_error(c->at->doc, c->at->path, 0, c->err, -EINVAL, "expect: %zu bytes are awaited, but max is %lld: no answer can be right", out.len,
+                         (long long)c->s->expect->max);
+    return 0;
 }
 
 static bool is_empty(const struct template *t) { return t && !*template_text(t); }

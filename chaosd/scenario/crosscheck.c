@@ -263,9 +263,10 @@ static int check_expect(const struct scenario *s, size_t index, struct error *er
     bool fault = e.metric == METRIC_RECOVERY, probe = e.metric == METRIC_PROBE;
     const struct list *list = probe ? &s->probes : fault ? &s->faults : &s->loads;
     size_t stride = probe ? sizeof(struct probe_spec) : fault ? sizeof(struct fault_spec) : sizeof(struct load_spec);
-    if (probe && (!*e.of || !list->count))
-        return BAD(s, path, err, "\"%s\": say which probe, as in probe(%s) >= 99%%", s->expect.items[index],
-                   list->count ? name_at(list, stride, 0) : "NAME");
+    if (probe && !list->count)
+        return BAD(s, path, err, "\"%s\" needs a probe, and there is none", s->expect.items[index]);
+    if (probe && !*e.of)
+        return BAD(s, path, err, "\"%s\": say which probe, as in probe(%s) >= 99%%", s->expect.items[index], name_at(list, stride, 0));
     if (!probe && !s->loads.count && !(fault && e.milestone == MILESTONE_REDUNDANCY))
         return BAD(s, path, err, "\"%s\" needs a load to measure it with, and there is none", s->expect.items[index]);
     bool known = !*e.of || has_name(list, stride, e.of);

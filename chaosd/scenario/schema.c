@@ -10,9 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const group_names[KIND_GROUP_COUNT] = {
-    [KIND_FAULT] = "fault", [KIND_LOAD] = "load", [KIND_PROBE] = "probe", [KIND_CLUSTER] = "cluster"};
-
 static int decode_object(struct decoder *d, const struct shape *shape, json_t *v, const char *path, const char *name, void *out);
 
 int decode_fail(const struct decoder *d, const char *path, int key, const char *fmt, ...) {
@@ -204,8 +201,7 @@ static int missing_kind(const struct decoder *d, const struct shape *shape, cons
         buf_printf(&list, "%s%s", list.len ? ", " : "", (*k)->name);
     if (!buf_ok(&list))
         return decode_no_memory(d);
-    return decode_fail(d, path, 0, "no kind of %s in %s: add one of %s", group_names[f->kinds], shape->name,
-                       list.data ? list.data : "(there are none here)");
+    return decode_fail(d, path, 0, "%s needs one of %s", shape->name, list.data ? list.data : "(there are none here)");
 }
 
 static int decode_params(struct decoder *d, const struct kind_row *kind, json_t *v, const char *path, struct kind_value *out) {
@@ -273,6 +269,17 @@ static int default_of(const struct decoder *d, const struct field *f, json_t **r
     return 0;
 }
 
+/* With the words it may be, or the first sentence of what it is for. */
+static int missing_key(const struct decoder *d, const struct shape *shape, const struct field *f, const char *path) {
+    cleanup_buf struct buf list = {0};
+    const char *doc = f->doc ? f->doc : "It is required.", *stop = strstr(doc, ". ");
+    for (size_t i = 0; f->type == F_ENUM && f->values[i]; i++)
+        buf_printf(&list, "%s%s", i ? ", " : "one of ", f->values[i]);
+    if (!list.len)
+        buf_add(&list, doc, stop ? (size_t)(stop + 1 - doc) : strlen(doc));
+    return buf_ok(&list) ? decode_fail(d, path, 0, "missing key \"%s\" in %s: %s", f->name, shape->name, list.data) : decode_no_memory(d);
+}
+
 static int decode_field(struct decoder *d, const struct shape *shape, const struct field *f, json_t *object, const char *path, char *out) {
     bool json = f->type == F_JSON || f->type == F_JSON_TEMPLATE;
     if (f->type == F_KIND)
@@ -281,7 +288,7 @@ static int decode_field(struct decoder *d, const struct shape *shape, const stru
     if (json_is_null(v) && !json)
         v = NULL; /* "key:" with nothing behind it is as good as no key */
     if (!v && f->required)
-        return decode_fail(d, path, 0, "missing key \"%s\" in %s: %s", f->name, shape->name, f->doc ? f->doc : "it is required.");
+        return missing_key(d, shape, f, path);
     if (!v && !f->def)
         return 0;
     int rc = v ? 0 : default_of(d, f, &v);

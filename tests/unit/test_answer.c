@@ -148,6 +148,7 @@ static void bad_rows_are_refused(void **state) {
         {"{encoding: hex, send: \"zz\"}", "pairs of hex digits"},
         {"{encoding: hex, expect: {prefix: \"12 3\"}}", "pairs of hex digits"},
         {"{encoding: base64}", "encoding"},
+        {"{expect: {equals: abcdef, max: 5}}", "expect: 6 bytes are awaited, but max is 5"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         struct decoded d;

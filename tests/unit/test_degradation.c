@@ -211,9 +211,9 @@ static void test_limit(void **state) {
 static void test_unknown(void **state) {
     (void)state;
     static const struct { const char *name, *load; double first, latency; int outcome; const char *words; } rows[] = {
-        {"short", "", 10500, 10, OUTCOME_GOOD, "the baseline takes 100 requests before the first fault, there were 96; more time before it, or slow: of the load, would tell"},
-        {"bad", "", 12000, 10, OUTCOME_BAD, "requests were bad already before the first fault: slow: of the load would tell"},
-        {"deadline", "", 13000, 170, OUTCOME_GOOD, "the baseline puts the limit at 510 ms, which is not within the deadline; slow: of the load would tell"},
+        {"short", "", 10500, 10, OUTCOME_GOOD, "the baseline takes 100 requests before the first fault, there were 96; begin the faults later, or set the load's \"slow\""},
+        {"bad", "", 12000, 10, OUTCOME_BAD, "requests were bad already before the first fault; set the load's \"slow\""},
+        {"deadline", "", 13000, 170, OUTCOME_GOOD, "the baseline puts the limit at 510 ms, which is not within the deadline; set the load's \"slow\""},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct fixture f;

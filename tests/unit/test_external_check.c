@@ -32,11 +32,11 @@ static const struct check_result *check(const struct judgement *j, const char *n
 
 static const struct { const char *data; enum verdict verdict; const char *why; } rows[] = {
     {"{" ENDED ",\"code\":0,\"unreadable\":0}", VERDICT_PASS, "tool ended with status 0 after 8,000 ms, 100 samples."},
-    {"{" ENDED ",\"code\":3,\"unreadable\":0,\"last_words\":\"no such url\"}", VERDICT_INCONCLUSIVE, "tool ended with status 3 after 8,000 ms, status 0 was due. Its last words: no such url"},
+    {"{" ENDED ",\"code\":3,\"unreadable\":0,\"last_words\":\"no such url\"}", VERDICT_INCONCLUSIVE, "tool ended with status 3 after 8,000 ms; status 0 was expected. Its last words: no such url"},
     {"{" ENDED ",\"signal\":11,\"unreadable\":0}", VERDICT_INCONCLUSIVE, "signal 11"},
     {"{" ENDED ",\"code\":2,\"unreadable\":0}", VERDICT_FAIL, "by its own word the service failed it"},
     {"{" ENDED ",\"code\":0,\"unreadable\":1,\"unreadable_first\":7,\"unreadable_why\":\"not JSON\"}", VERDICT_PASS, "status 0"},
-    {"{" ENDED ",\"code\":0,\"unreadable\":2,\"unreadable_first\":7,\"unreadable_why\":\"not JSON\"}", VERDICT_INCONCLUSIVE, "2 of the 102 lines of tool could not be read, the first is 7: not JSON."},
+    {"{" ENDED ",\"code\":0,\"unreadable\":2,\"unreadable_first\":7,\"unreadable_why\":\"not JSON\"}", VERDICT_INCONCLUSIVE, "2 of the 102 lines of tool could not be read, the first is line 7: not JSON."},
     {"{" ENDED ",\"code\":0,\"unreadable\":0,\"no_samples\":\"report.json: the program did not write it\"}", VERDICT_INCONCLUSIVE, "tool has no samples: report.json: the program did not write it."},
     {"{\"from\":1000000000,\"to\":9000000000,\"asked\":true,\"killed\":false,\"signal\":15,\"samples\":100}", VERDICT_PASS, "was asked to end, and did with signal 15"},
     {"{\"from\":1000000000,\"to\":9000000000,\"asked\":true,\"killed\":false,\"code\":1,\"samples\":100}", VERDICT_PASS, "status 1"},
@@ -104,7 +104,7 @@ static void test_sla(void **state) {
     external_say(&j->externals[0], &said);
     assert_string_equal(said.data, "tool: status 0 after 8,000 ms; 100 samples; logs/tool.out, logs/tool.err");
     assert_int_equal(notes_of(&j->lanes[0], notes), 1);
-    assert_string_equal(notes[0], "CLOSED LOOP: tool asks again when it was answered. Latency counts from the send, and whoever answers slowly is asked less: not to be compared with a planned load.");
+    assert_string_equal(notes[0], "CLOSED LOOP: tool asks again only after an answer. Latency counts from the send, and whoever answers slowly is asked less: not to be compared with a planned load.");
     buf_free(&said);
     judgement_free(j);
     fixture_free(&f);

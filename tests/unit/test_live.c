@@ -144,6 +144,21 @@ static void test_picture(void **state) {
     finish(&w);
 }
 
+/* Of another program's requests nothing is known before it tells of them: no zeros. */
+static void test_external(void **state) {
+    (void)state;
+    struct world w;
+    drill(&w);
+    w.m.loads[0].external = true;
+    w.m.loads[0].control = true;
+    draw(&w, 100, 30, &plain);
+    assert_shows(&w, " writes (control)");
+    memset(&w.m.loads[0].window, 0, sizeof w.m.loads[0].window);
+    draw(&w, 100, 30, &plain);
+    assert_shows(&w, " writes (control)        -        -       -         -          -            -           -\n");
+    finish(&w);
+}
+
 static void test_follow(void **state) {
     (void)state;
     struct world w;
@@ -369,7 +384,7 @@ static void test_many_acts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_picture), cmocka_unit_test(test_follow), cmocka_unit_test(test_back), cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_picture), cmocka_unit_test(test_follow), cmocka_unit_test(test_external), cmocka_unit_test(test_back), cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_small),   cmocka_unit_test(test_window), cmocka_unit_test(test_text), cmocka_unit_test(test_many_acts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -392,7 +392,8 @@ static void test_what_is_refused(void **state) {
         {"command: [a]\nsamples: rally", "Rally's report is a file"},
         {"command: [a]\nsamples: xml", "xml"},
         {"command: [a]\ndeadline: 1s", "deadline goes with samples"},
-        {"command: [a]\npassStatus: 3\nfailStatus: 3", "passStatus is 3 too"},
+        {"command: [a]\nready: ''", "ready is empty"},
+        {"command: [a]\npassStatus: 3\nfailStatus: 3", "3 is passStatus too"},
         {"command: []", "command"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

@@ -450,6 +450,8 @@ static void bad_rows_are_refused(void **state) {
         {"{rate: 1/s, targets: {selector: {pods: [a]}, base: \"http://a:-1\"}, steps: [{get: /}]}", "port -1: expected"},
         {"{rate: 1/s, insecure: true, caFile: /dev/null, targets: {url: \"https://a\"}, steps: [{get: /}]}", "insecure"},
         {"{rate: 1/s, caFile: /no/such, targets: {url: \"https://a\"}, steps: [{get: /}]}", "/no/such: No such file"},
+        {"{rate: 1/s, caFile: /dev/null, targets: {url: \"https://a\"}, steps: [{get: /}]}", "/dev/null: no certificate in it"},
+        {"{rate: 1/s, caFile: /, targets: {url: \"https://a\"}, steps: [{get: /}]}", "/: Is a directory"},
         {"{rate: 1/s, concurrency: 100001, targets: {url: \"http://a\"}, steps: [{get: /}]}", "concurrency"},
         {"{rate: 1/s, targets: {url: \"http://a\"}, steps: [{get: \"/${capture.x}\"}]}", "no earlier step captures \"x\""},
         {"{rate: 1/s, targets: {url: \"http://a\"}, steps: [{get: \"/${capture.x}\", capture: {x: y}}]}", "no earlier step"},

@@ -209,7 +209,7 @@ static void bad_rows_are_refused(void **state) {
         {"{rate: 1/s, targets: {selector: {}}}", "needs port"},
         {"{rate: 1/s, targets: {address: \"127.0.0.1:1\", port: 1}}", "port goes with selector"},
         {"{rate: 1/s, targets: {address: \"127.0.0.1:1\", ready: true}}", "ready goes with selector"},
-        {"{rate: 1/s, targets: {address: \"db.example.org:1\"}}", "expected an address"},
+        {"{rate: 1/s, targets: {address: \"db.example.org:1\"}}", "expected an IPv4 or IPv6 address; no name is looked up"},
         {"{rate: 1/s, targets: {address: [\"127.0.0.1:1\", \"127.0.0.1\"]}}", "expected an address and a port"},
         {"{rate: 1/s, targets: {address: \"127.0.0.1:1\"}, send: \"${pod.ip}\"}", "there is no pod"},
         {"{rate: 1/s, targets: {address: \"127.0.0.1:1\"}, expect: {prefix: \"${capture.x}\"}}", "captures nothing"},

@@ -39,7 +39,7 @@ static void what_is_odd_is_told(void **state) {
     } rows[] = {
         {HEADER("", ""), 0, 0, 0, 0, VERDICT_PASS, VERDICT_PASS, NULL, NULL},
         {HEADER(",\"insecure\":true", ""), 0, 0, 0, 0, VERDICT_PASS, VERDICT_PASS, "NOT VERIFIED: writes accepted any TLS certificate", NULL},
-        {HEADER(",\"closed\":true", ""), 0, 0, 0, 0, VERDICT_PASS, VERDICT_PASS, "CLOSED LOOP: writes asks again when it was answered", NULL},
+        {HEADER(",\"closed\":true", ""), 0, 0, 0, 0, VERDICT_PASS, VERDICT_PASS, "CLOSED LOOP: writes asks again only after an answer", NULL},
         {HEADER(",\"insecure\":false", ""), 0, 0, 0, 0, VERDICT_PASS, VERDICT_PASS, NULL, NULL},
         {HEADER("", ""), 3, 0, 0, 0, VERDICT_INCONCLUSIVE, VERDICT_INCONCLUSIVE, "3 requests of writes could not be sent: chaosd had no file",
          "chaosd had no file, port or memory left for 3 of writes's requests."},

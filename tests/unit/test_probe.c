@@ -121,6 +121,38 @@ static int teardown(void **state) {
 
 #define BASE "http://${pod.ip}:${pod.index}"
 
+/* What is written out is looked at before any run. */
+static void what_is_written_out_is_checked(void **state) {
+    (void)state;
+    static const struct { const char *kind, *text, *says; } rows[] = {
+        {"http", "{url: \"\"}", "probe.yaml:1:7: expected a URL that begins with http:// or https://"},
+        {"http", "{url: /health}", "expected a URL"},
+        {"http", "{url: \"ftp://a/\"}", "expected a URL"},
+        {"tcp", "{port: 0}", "probe.yaml:1:8: port 0: expected a number from 1 to 65535"},
+        {"tcp", "{port: 65536}", "port 65536: expected"},
+        {"tcp", "{port: http}", "port http: expected"},
+        {"tcp", "{host: example.org, port: 1}", "probe.yaml:1:8: host \"example.org\": expected an IPv4 or IPv6 address"},
+        {"tcp", "{host: example.org, port: \"${pod.index}\"}", "host \"example.org\": expected"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct asked q;
+        struct error err = {""};
+        int rc = decode(&q, kind(rows[i].kind)->row.shape, rows[i].text, &err);
+        if (rc >= 0 || !strstr(err.text, rows[i].says))
+            fail_msg("%s: %s", rows[i].text, rc < 0 ? err.text : "accepted");
+        release(&q);
+    }
+    struct asked q;
+    struct error err = {""};
+    assert_return_code(decode(&q, kind("exec")->row.shape, "{command: [no-such-program]}", &err), 0);
+    assert_true(kind("exec")->preflight(q.params, &err) < 0);
+    assert_non_null(strstr(err.text, "no-such-program"));
+    release(&q);
+    assert_return_code(decode(&q, kind("exec")->row.shape, "{command: [\"true\"]}", &err), 0);
+    assert_return_code(kind("exec")->preflight(q.params, &err), 0);
+    release(&q);
+}
+
 static void probes_answer(void **state) {
     (void)state;
     static const struct {
@@ -144,16 +176,14 @@ static void probes_answer(void **state) {
         {"http", "{url: \"" BASE "/reset\"}", "reset: ", 1000},
         {"http", "{url: \"http://127.0.0.1:1/\"}", "refused: ", 1000},
         {"http", "{url: \"http://${pod.dir}/\"}", "start: ${pod.dir}", 1000},
-        {"http", "{url: \"\"}", "other: ", 1000},
         {"tcp", "{port: \"${pod.index}\"}", "right", 1000},
         {"tcp", "{host: localhost, port: \"${pod.index}\"}", "right", 1000},
         {"tcp", "{port: 1}", "connect: Connection refused", 1000},
         {"tcp", "{host: 255.255.255.255, port: 1}", "connect: ", 1000},
         {"tcp", "{host: \"::1\", port: 1}", "connect: ", 1000},
-        {"tcp", "{host: example.org, port: 1}", "start: host \"example.org\": expected an address", 1000},
-        {"tcp", "{port: 0}", "start: port \"0\"", 1000},
-        {"tcp", "{port: 65536}", "start: port \"65536\"", 1000},
-        {"tcp", "{port: http}", "start: port \"http\"", 1000},
+        {"tcp", "{host: \"x${pod.ip}\", port: 1}", "start: host \"x127.0.0.1\": expected an IPv4 or IPv6 address; no name is looked up", 1000},
+        {"tcp", "{port: \"${pod.index}0000\"}", "start: port \"", 1000},
+        {"tcp", "{port: \"x${pod.index}\"}", "start: port \"x", 1000},
         {"tcp", "{port: \"${pod.index}\", send: \"GET /ok HTTP/1.0\\r\\n\\r\\n\", expect: {prefix: \"HTTP/1.1 200\"}}", "right", 1000},
         {"tcp", "{port: \"${pod.index}\", send: \"GET /ok HTTP/1.0\\r\\n\\r\\n\", expect: {prefix: \"HTTP/1.1 404\"}}", "answered \"HTTP/1.1 200", 1000},
         {"tcp", "{port: \"${pod.index}\", send: \"GET /hang HTTP/1.0\\r\\n\\r\\n\", expect: {contains: x}}", "no whole answer within", 20},
@@ -278,7 +308,7 @@ static void bad_rows_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(probes_answer),
+        cmocka_unit_test(probes_answer), cmocka_unit_test(what_is_written_out_is_checked),
         cmocka_unit_test(a_closed_accept_queue_times_out),
         cmocka_unit_test(cancelled_probes_stay_silent),
         cmocka_unit_test(a_step_captures),

@@ -52,7 +52,7 @@ static void says_what_is_wrong_and_where(void **state) {
     (void)state;
     static const struct { const char *text, *where, *says; } rows[] = {
         {BASE "probes: [{name: a, tcp: {port: 1}}]\n", "t.yaml:7:10:", "mode"},
-        {BASE "probes: [{name: a, mode: start}]\n", "t.yaml:7:10:", "kind of probe"},
+        {BASE "probes: [{name: a, mode: start}]\n", "t.yaml:7:10:", "probe needs one of tcp"},
         {BASE "probes: [{name: a, mode: SOT, tcp: {port: 1}}]\n", "t.yaml:7:26:", "start"},
         {BASE "probes: [{name: a, mode: on-fault, selector: {}, tcp: {port: 1}}]\n", "t.yaml:7:26:", "the scenario has no faults"},
         {BASE "probes: [{name: a, mode: end, stopOnFailure: true, selector: {}, tcp: {port: 1}}]\n", "t.yaml:7:31:", "nothing left to stop"},
@@ -69,7 +69,7 @@ static void says_what_is_wrong_and_where(void **state) {
         {BASE "probes: [{name: pings, mode: end, selector: {}, tcp: {port: 1}}]\nexpect: [\"probe(ping) >= 1%\"]\n", "t.yaml:8:10:",
          "there is no probe \"ping\", did you mean \"pings\"?"},
         {BASE "probes: [{name: pings, mode: end, selector: {}, tcp: {port: 1}}]\nexpect: [\"probe >= 1%\"]\n", "t.yaml:8:10:", "as in probe(pings) >= 99%"},
-        {BASE "expect: [\"probe(x) >= 1%\"]\n", "t.yaml:7:10:", "say which probe"},
+        {BASE "expect: [\"probe(x) >= 1%\"]\n", "t.yaml:7:10:", "needs a probe, and there is none"},
         {"name: x\nload: [{name: l, http: {}}]\nduration: 1m\nprobes: [{name: a, mode: end, selector: {}, tcp: {port: 1}}]\n", "t.yaml:4:41:", "needs a cluster"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

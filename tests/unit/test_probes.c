@@ -2,6 +2,7 @@
 #include "history_fixture.h"
 
 #include "base/buf.h"
+#include "report/probes.h"
 #include "report/report.h"
 
 #include <math.h>
@@ -68,7 +69,7 @@ static void a_stretch_has_its_bracket(void **state) {
     const struct check_result *c = check(j, "probe pings");
     assert_int_equal(c->verdict, VERDICT_FAIL);
     assert_true(fabs(c->value - 90) < 1e-9 && c->limit == 100);
-    assert_string_equal(c->why, "3 of 30 answers wrong, the first at 1.50 s on web-0: connect: Connection refused; the longest stretch 990..1,510..2,010 ms.");
+    assert_string_equal(c->why, "Probe pings: 3 of 30 answers wrong, the first at 1.50 s on web-0: connect: Connection refused; the longest stretch 990..1,510..2,010 ms.");
     judgement_free(j);
     fixture_free(&f);
 }
@@ -89,6 +90,23 @@ static void stretches_that_are_open(void **state) {
     assert_true(t->stretches[1].min == 3990 * MS && t->stretches[1].point == UNKNOWN_NS && t->stretches[1].max == UNKNOWN_NS);
     assert_ptr_equal(j->probes[0].longest, &t->stretches[1]);
     assert_non_null(strstr(check(j, "probe pings")->why, "it was not right again"));
+    judgement_free(j);
+    fixture_free(&f);
+}
+
+/* What the longest stretch surely was, not what it may have been: an on-fault probe asks nothing between its faults. */
+static void a_stretch_without_a_beginning(void **state) {
+    (void)state;
+    struct fixture f;
+    begin(&f, HEADER("on-fault", ""));
+    answer(&f, 1, "web-0", false, 1000, 1010, -1);
+    answer(&f, 1, "web-0", true, 9000, 9010, 1500);
+    summary(&f, 1, "web-0", 4, 2, 0, 9500);
+    end(&f);
+    struct judgement *j = judged(&f);
+    assert_non_null(strstr(check(j, "probe pings")->why, "; the longest stretch at least 490 ms."));
+    char text[160];
+    assert_string_equal(probe_length(j->probes[0].longest, text, sizeof text), "490..8,010..?");
     judgement_free(j);
     fixture_free(&f);
 }
@@ -128,8 +146,8 @@ static void verdicts(void **state) {
         {HEADER("continuous", ""), ENDED, 1, 9, 0, 2, VERDICT_PASS, "All 9 answers were right."}, /* what chaosd missed is said by its stalls */
         {HEADER("continuous", ""), ENDED, 0, 0, 0, 7, VERDICT_INCONCLUSIVE, "chaosd itself stalled whenever it was asked"},
         {HEADER("continuous", ""), ENDED, 0, 0, 0, 0, VERDICT_INCONCLUSIVE, "no answer came before the run ended"},
-        {HEADER("end", ""), ENDED | ABORTED, NEVER, -1, 0, 0, VERDICT_INCONCLUSIVE, "it was not asked: the run was aborted before"},
-        {HEADER("continuous", ""), 0, NEVER, -1, 0, 0, VERDICT_INCONCLUSIVE, "it was not asked: the history stops before"},
+        {HEADER("end", ""), ENDED | ABORTED, NEVER, -1, 0, 0, VERDICT_INCONCLUSIVE, "it was not asked, as the run was aborted before that"},
+        {HEADER("continuous", ""), 0, NEVER, -1, 0, 0, VERDICT_INCONCLUSIVE, "it was not asked, as the history stops before that"},
         {HEADER("continuous", ""), 0, 1, -1, 0, 0, VERDICT_INCONCLUSIVE, "the history stops before its end"},
         {HEADER("on-fault", ""), ENDED, NEVER, -1, 0, 0, VERDICT_SKIPPED, "No fault was carried out, so it was not asked."},
         {HEADER("on-fault", ""), ENDED | ACTED, NEVER, -1, 0, 0, VERDICT_INCONCLUSIVE, "it was never asked"},
@@ -216,6 +234,7 @@ static void reports_tell_it(void **state) {
     (void)state;
     static const struct { const char *kind, *says; } rows[] = {
         {"text", "pings  continuous  web-0"},
+        {"text", "80 %         1.50"},
         {"text", "990..1,510..2,010"},
         {"json", "\"longest_wrong\": {\n        \"start_ms\": 2500.0"},
         {"json", "\"success\": 0.8"},
@@ -284,10 +303,29 @@ static void nobody_asked_between_faults(void **state) {
     fixture_free(&f);
 }
 
+/* Before the schedule there are no seconds of it. */
+static void wrong_before_the_schedule(void **state) {
+    (void)state;
+    struct fixture f;
+    struct buf b = {0};
+    begin(&f, HEADER("start", ""));
+    answer(&f, 1, "web-0", false, 500, 510, -1);
+    summary(&f, 1, "web-0", 0, 1, 0, 500);
+    end(&f);
+    struct judgement *j = judged(&f);
+    assert_return_code(report_kind("text")->render(j, &b, NULL), 0);
+    if (!strstr(b.data, "before  not right again"))
+        fail_msg("%s", b.data);
+    buf_free(&b);
+    judgement_free(j);
+    fixture_free(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_asked_between_faults), cmocka_unit_test(unwritten_changes_are_no_stretch),
-        cmocka_unit_test(a_stretch_has_its_bracket), cmocka_unit_test(stretches_that_are_open), cmocka_unit_test(flapping), cmocka_unit_test(verdicts),
+        cmocka_unit_test(a_stretch_has_its_bracket), cmocka_unit_test(stretches_that_are_open), cmocka_unit_test(a_stretch_without_a_beginning), cmocka_unit_test(wrong_before_the_schedule),
+        cmocka_unit_test(flapping), cmocka_unit_test(verdicts),
         cmocka_unit_test(thresholds),                cmocka_unit_test(wild_events),             cmocka_unit_test(reports_tell_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -167,7 +167,7 @@ static void test_text(void **state) {
         "  bad writes: 9 timeout\n"
         "  baseline writes: p50 10, p99 10, max 10 ms, 0 bad, of 11 requests before the first fault\n"
         "  degraded writes: unknown: the baseline takes 100 requests before the first fault, there were 11;\n"
-        "    more time before it, or slow: of the load, would tell\n"
+        "    begin the faults later, or set the load's \"slow\"\n"
         "\n"
         "Faults (at: seconds of the schedule; then ms from the act: first bad answer, first good after it,\n"
         "lasting good; downtime; every replica ready again. A→B: the role went from A to B)\n"

@@ -270,7 +270,7 @@ static void refuses(void **state) {
         {"parts: [{name: a, pod-kill: {sgnal: x}}]\n", "unknown key \"sgnal\" in pod-kill, did you mean \"signal\"?"},
         {"parts:\n  - pod-kill: {}\n", "t:2:5: missing key \"name\" in fault: What it is called."},
         {"parts: [{name: , pod-kill: {}}]\n", "missing key \"name\" in fault"},
-        {"parts: [{name: a}]\n", "t:1:9: no kind of fault in fault: add one of pod-kill, pod-pause"},
+        {"parts: [{name: a}]\n", "t:1:9: fault needs one of pod-kill, pod-pause"},
         {"parts: [{name: a, pod-kill: {}, pod-pause: {}}]\n", "t:1:33: both \"pod-kill\" and \"pod-pause\" in one fault"},
         {"parts: [{name: a, pod-kill: fast}]\n", "t:1:29: pod-kill: expected a mapping with keys of signal, window, got \"fast\""},
         {"parts: [{name: a, pod-pause: {for: 1s}}]\n", "unknown key \"for\": pod-pause takes no keys"},

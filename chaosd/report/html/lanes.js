@@ -49,8 +49,9 @@ function probeRows() {
       p.changes.forEach(([asked, seen, ok, said, before, pod], i) => {
         const next = p.changes[i + 1], end = next ? next[1] : p.until;
         const text = `${p.name}${pod || p.target ? " on " + (pod || p.target) : ""}: ${ok ? "right" : "wrong"}${said ? ", " + said : ""}, at ${moment(asked, 1)}`;
-        if (along && !ok && known(before)) put.span(before, end, "s-bracket", text);
-        if (p.mode === "continuous" || (along && !ok)) put.span(ok ? seen : asked, end, ok ? "s-ready" : "s-window", text);
+        const pause = p.mode === "on-fault" && next && known(next[4]); /* nobody asked from one fault to the next */
+        if (along && !ok && (known(before) || pause)) put.span(known(before) ? before : asked, end, "s-bracket", text);
+        if (p.mode === "continuous" || (along && !ok)) put.span(ok ? seen : asked, pause ? Math.max(seen, next[4]) : end, ok ? "s-ready" : "s-window", text);
         else put.dot(seen, ok ? "s-ready" : "s-window", text);
       });
     },

@@ -27,7 +27,7 @@ function makeFigures() {
   const head = ["Load", "Planned", "Good", "Available", "p50", "p90", "p99", "Max", "Windows", "Why bad"];
   const order = [...data.figures].sort((a, b) => a.load_index - b.load_index);
   const rows = order.map((f) => el("tr", { class: !f.target && !f.lane ? "whole" : null }, figureName(f), el("td", null, count(f.planned)), el("td", null, count(f.good)), el("td", null, percent(f.available)),
-    el("td", null, msBare(f.p50)), el("td", null, msBare(f.p90)), el("td", null, msBare(f.p99)), el("td", null, msBare(f.max)), el("td", null, count(f.windows)),
+    el("td", null, msBare(f.p50)), el("td", null, msBare(f.p90)), el("td", null, msBare(f.p99)), el("td", null, msBare(f.max)), el("td", null, f.planned || f.windows ? count(f.windows) : "?"),
     el("td", { class: "wide" }, Object.entries(f.reasons).map(([k, v]) => `${k} ${count(v)}`).join(", "))));
   const left = data.figures_left_out > 0 ? el("p", { class: "note" }, `${count(data.figures_left_out)} more rows are in summary.json.`) : null;
   byId("figures-table").append(...[el("table", null, el("caption", { class: "sr" }, "Requests and latency in ms by load, lane and target"),
