@@ -3,9 +3,10 @@
 # make demo       the etcd leader drill, end to end (installs what is missing)
 # make check      every test, ends in "N passed, N failed, N skipped" (installs what is missing)
 # make check-asan the same under AddressSanitizer and UBSan      make valgrind  a short drill under valgrind
-# make bench      chaosd beside wrk, h2load, hey and bare libcurl: ratios, lateness, memory, judging (about 8 minutes)
+# make bench      chaosd beside wrk, h2load, hey and bare libcurl: ratios, lateness, memory, judging; network faults, beside ip and tc (half an hour)
 # make truth      known outages against what chaosd says of them   make quiet  nothing is broken, so nothing may be claimed
-# make lab        netem measured under Debian's kernel in QEMU
+# make lab        what needs netem, under Debian's kernel in QEMU; `make check` does it by itself where this kernel has none
+# make e2e        a real Kubernetes, real pods (the first time some 5 minutes more: it is compiled from Debian's source and cached)
 # make deps       missing Debian packages only                    make install   DESTDIR= PREFIX=/usr/local
 # SAN=1, CC=clang, B=dir, V=1 change how and where it is built.
 
@@ -44,13 +45,14 @@ LIBS := $(B)/libchaosd.a $(B)/libnetem.a
 UNIT := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/unit/test_*.c)))
 NET := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/net/test_*.c)))
 TRUTHD := $(B)/tests/truth/truthd
+KUBEPROBE := $(B)/tests/kube/kubeprobe
 BENCH := $(B)/tests/bench/ceiling $(B)/tests/bench/history $(B)/tests/bench/netem
 FUZZ := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZING ?=
 # With FUZZING libFuzzer drives the targets, else a main that replays their corpora.
 FUZZ_MAIN := $(if $(FUZZING),,$(B)/obj/tests/fuzz/replay.o)
 
-.PHONY: lab truth quiet seeds screenshots bench bench-netem bench-programs all deps deps-build deps-demo deps-check deps-fuzz deps-bench words fuzz fuzz-programs demo check check-asan valgrind test-programs install clean
+.PHONY: ci bench-kube lab e2e truth quiet seeds screenshots bench bench-netem bench-programs all deps deps-build deps-demo deps-check deps-fuzz deps-bench deps-kube words fuzz fuzz-programs demo check check-asan valgrind test-programs install clean
 all: $(B)/chaosd
 
 # The flags are part of what is built: a change of compiler or flags rebuilds.
@@ -96,6 +98,10 @@ $(TRUTHD): $(B)/obj/tests/truth/truthd.o
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) $< -o $@
 
+$(KUBEPROBE): $(B)/obj/tests/kube/kubeprobe.o $(B)/libchaosd.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) $< $(B)/libchaosd.a -o $@ $(pkg_libs)
+
 $(B)/tests/bench/ceiling: $(B)/obj/tests/bench/ceiling.o
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) $< -o $@ $(pkg_libs)
@@ -108,8 +114,8 @@ $(FUZZ): $(B)/%: $(B)/obj/%.o $(FUZZ_MAIN) $(LIBS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) $(if $(FUZZING),-fsanitize=fuzzer) $< $(FUZZ_MAIN) $(LIBS) -o $@ $(pkg_libs)
 
-test-programs: $(B)/chaosd $(UNIT) $(NET) $(FUZZ) $(TRUTHD) $(BENCH)
-bench-programs: $(B)/chaosd $(BENCH)
+test-programs: $(B)/chaosd $(UNIT) $(NET) $(FUZZ) $(TRUTHD) $(KUBEPROBE) $(BENCH)
+bench-programs: $(B)/chaosd $(BENCH) $(filter %/test_netem_shape %/test_netem_share %/test_netem_deadline %/test_netem_others %/test_netem_kill9,$(NET))
 fuzz-programs: $(FUZZ)
 
 # A minute of libFuzzer for each target; `make check` replays the corpora.
@@ -126,7 +132,7 @@ words: all
 	$(B)/chaosd __words bash >deploy/completion/chaosd.bash
 
 deps: deps-check
-deps-build deps-demo deps-check deps-fuzz deps-bench: deps-%:
+deps-build deps-demo deps-check deps-fuzz deps-bench deps-kube: deps-%:
 	@bash tests/lab/deps.sh $*
 
 # A second make: pkg-config may have come with the packages.
@@ -137,6 +143,12 @@ demo: deps-demo
 check: deps-check
 	@$(MAKE) --no-print-directory -j$$(nproc) test-programs
 	@B=$(B) bash tests/run.sh
+
+# Both, with one count: what .ci/run runs. The kubernetes is built (once, cached) before anything is measured.
+ci: deps-check deps-kube
+	@$(MAKE) --no-print-directory -j$$(nproc) test-programs $(KUBEPROBE)
+	@bash tests/lab/kube-build.sh >/dev/null
+	@B=$(B) bash tests/run.sh unit fuzz net e2e valgrind netem+kube
 
 check-asan: deps-check
 	@$(MAKE) --no-print-directory -j$$(nproc) SAN=1 test-programs
@@ -161,15 +173,26 @@ quiet: deps-check
 	@$(MAKE) --no-print-directory -j$$(nproc) test-programs
 	@CHAOSD=$(abspath $(B)/chaosd) B=$(abspath $(B)) python3 tests/truth/quiet.py $(if $(OUT),--json $(OUT))
 
-# What a network fault costs, as root; in the lab too: tests/lab/vm.sh build/tests/bench/netem
-bench-netem: deps-check
-	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/tests/bench/netem
-	@$(B)/tests/bench/netem
+# Network faults alone: what they reach and cost, here and in the lab.
+bench-netem: BENCH_OPTIONS += --only netem
+bench-netem: bench
 
-# What this kernel may not be able to do, measured under Debian's kernel in QEMU: every parameter of netem. Some two minutes.
+# What following a Kubernetes costs, beside kubectl.
+bench-kube: deps-kube
+	@$(MAKE) --no-print-directory -j$$(nproc) all $(KUBEPROBE)
+	@bash tests/lab/kube-build.sh >/dev/null
+	@B=$(B) python3 tests/bench/kube.py
+
+# What this kernel may not be able to do, under Debian's in QEMU.
 lab: deps-check
 	@$(MAKE) --no-print-directory -j$$(nproc) test-programs
 	@B=$(B) bash tests/run.sh lab
+
+# A real Kubernetes, as root: tests/lab/kube.sh says how to look around in one.
+e2e: deps-kube
+	@$(MAKE) --no-print-directory -j$$(nproc) all $(KUBEPROBE)
+	@bash tests/lab/kube-build.sh >/dev/null
+	@B=$(B) bash tests/run.sh kube
 
 # Every scenario with five seeds (SEEDS="1 2 3"): half an hour.
 seeds: deps-check

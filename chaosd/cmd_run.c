@@ -24,7 +24,7 @@
 struct options {
     struct drill_options drill;
     const char *out;
-    bool yes, dry_run, json, quiet, no_live;
+    bool yes, dry_run, strict, json, quiet, no_live;
 };
 
 static const struct option_row rows[] = {
@@ -32,6 +32,7 @@ static const struct option_row rows[] = {
     {"out", 'o', OPT_STRING, offsetof(struct options, out), "DIR", "Run folder; new or empty (default: runs/<UTC time>-<scenario>)."},
     {"yes", 'y', OPT_FLAG, offsetof(struct options, yes), NULL, "Does not ask before the first act."},
     {"dry-run", 'n', OPT_FLAG, offsetof(struct options, dry_run), NULL, "Prints the plan and stops, as `chaosd plan` does."},
+    {"strict", 0, OPT_FLAG, offsetof(struct options, strict), NULL, "Does not begin if this machine cannot do one of the faults; else that one is skipped."},
     {"json", 0, OPT_FLAG, offsetof(struct options, json), NULL, "Prints summary.json (or the plan) on standard output; progress goes to standard error."},
     {"quiet", 'q', OPT_FLAG, offsetof(struct options, quiet), NULL, "No live view and no progress lines."},
     {"no-live", 0, OPT_FLAG, offsetof(struct options, no_live), NULL, "Plain progress lines also on a terminal."},
@@ -196,11 +197,13 @@ static int carry_out(struct drill *d, const struct options *o, struct error *err
     if (rc < 0)
         return fail(EXIT_USAGE, err);
     struct run_outcome out;
-    struct run_options ro = {.scenario = d->scenario, .plan = &d->plan, .name = name, .dir = dir, .secrets = d->secrets,
+    struct run_options ro = {.scenario = d->scenario, .plan = &d->plan, .unable = d->unable, .name = name, .dir = dir, .secrets = d->secrets,
                              .secret_count = d->secret_count};
     rc = execute(&ro, o, &out, err);
     if (rc < 0) {
         fail(EXIT_INTERNAL, err);
+        if (out.refused && !out.left)
+            return EXIT_USAGE;
         show_logs(dir);
         if (out.left)
             fprintf(stderr, "chaosd: something is left; `chaosd revert %s` removes it\n", name);
@@ -235,8 +238,8 @@ static int drill_command(const struct command *self, int argc, char **argv, bool
         } else {
             drill_print_plan(&d);
         }
-    } else if (drill_preflight(&d, false, &err) < 0) {
-        code = fail(EXIT_USAGE, &err);
+    } else if ((rc = drill_preflight(&d, o.strict, false, &err)) < 0) {
+        code = fail(rc == -EOPNOTSUPP && o.strict ? EXIT_FAIL : EXIT_USAGE, &err);
     } else if (!o.yes && !(isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))) {
         error_set(&err, 0, "not on a terminal, so it will not ask: say --yes to carry the plan out (chaosd plan shows it)");
         code = fail(EXIT_USAGE, &err);

@@ -163,7 +163,31 @@ static int preflight_probes(const struct scenario *s, bool print, struct error *
     return rc;
 }
 
-int drill_preflight(const struct drill *d, bool print, struct error *err) {
+static int preflight_faults(struct drill *d, bool strict, bool usable, bool print, struct error *err) {
+    const struct scenario *s = d->scenario;
+    int rc = 0;
+    d->unable = arena_alloc(d->arena, (s->faults.count + 1) * sizeof *d->unable);
+    if (!d->unable)
+        return error_set(err, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < s->faults.count; i++) {
+        const struct fault_spec *f = &SCENARIO_FAULTS(s)[i];
+        const struct fault_kind *k = (const struct fault_kind *)f->kind.kind;
+        struct error why = {""};
+        if (usable && k->preflight && k->preflight(f, &why) < 0 && !(d->unable[i] = arena_strdup(d->arena, why.text)))
+            return error_set(err, -ENOMEM, "out of memory");
+        if (strict && d->unable[i] && rc == 0)
+            rc = error_set(err, -EOPNOTSUPP, "fault %s: %s cannot be done here: %s", f->name, k->row.name, why.text);
+        if (print && d->unable[i])
+            printf("%s  fault %s: %s would be skipped: %s\n", strict ? "no" : "!!", f->name, k->row.name, why.text);
+        else if (print)
+            printf("%s  fault %s: %s\n", usable ? "ok" : "no", f->name, k->row.name);
+        else if (d->unable[i] && !strict)
+            fprintf(stderr, "chaosd: warning: fault %s is skipped: %s cannot be done here: %s\n", f->name, k->row.name, why.text);
+    }
+    return rc;
+}
+
+int drill_preflight(struct drill *d, bool strict, bool print, struct error *err) {
     const struct scenario *s = d->scenario;
     const struct cluster_kind *k = (const struct cluster_kind *)s->cluster.kind;
     int rc = k && k->preflight ? k->preflight(s, err) : 0;
@@ -173,14 +197,37 @@ int drill_preflight(const struct drill *d, bool print, struct error *err) {
     if (print && k && rc < 0)
         printf("no  cluster %s: %s\n", k->row.name, err->text);
     else if (print && k)
-        printf("ok  cluster %s: namespaces, cgroups and programs are at hand\n", k->row.name);
-    for (size_t i = 0; print && i < s->faults.count; i++)
-        printf("%s  fault %s: %s\n", rc < 0 ? "no" : "ok", SCENARIO_FAULTS(s)[i].name, SCENARIO_FAULTS(s)[i].kind.kind->name);
+        printf("ok  cluster %s%s%s\n", k->row.name, k->at_hand ? ": " : "", k->at_hand ? k->at_hand : "");
     struct error also;
+    int able = rc == 0 || print ? preflight_faults(d, strict, rc == 0, print, rc < 0 ? &also : err) : 0;
+    rc = rc < 0 ? rc : able;
     int (*const rest[])(const struct scenario *s, bool print, struct error *err) = {preflight_loads, preflight_probes};
     for (size_t i = 0; i < ARRAY_SIZE(rest); i++) {
         int one = rc == 0 || print ? rest[i](s, print, rc < 0 ? &also : err) : 0;
         rc = rc < 0 ? rc : one;
     }
+    return rc;
+}
+
+int drill_access(struct drill *d, struct error *err) {
+    const struct scenario *s = d->scenario;
+    const struct cluster_kind *k = (const struct cluster_kind *)s->cluster.kind;
+    cleanup_buf struct buf said = {0};
+    if (!k || !k->access || (k->preflight && k->preflight(s, err) < 0)) /* that is told already */
+        return 0;
+    struct cluster_need *needs = arena_alloc(d->arena, (s->faults.count + 1) * sizeof *needs);
+    for (size_t i = 0; needs && i < s->faults.count; i++) {
+        const struct fault_spec *f = &SCENARIO_FAULTS(s)[i];
+        const struct fault_kind *kind = (const struct fault_kind *)f->kind.kind;
+        const struct pod_target *t = kind->target ? kind->target(f->kind.params) : NULL;
+        needs[i] = (struct cluster_need){arena_printf(d->arena, "fault %s", f->name), kind->rules, t ? &t->selector->namespaces : NULL};
+        if (!needs[i].who)
+            return error_set(err, -ENOMEM, "out of memory");
+    }
+    int rc = needs ? k->access(s, needs, s->faults.count, &said, err) : error_set(err, -ENOMEM, "out of memory");
+    if (buf_ok(&said) && said.len)
+        fputs(said.data, stdout);
+    if (rc < 0 && rc != -EACCES)
+        printf("no  cluster %s: %s\n", k->row.name, err->text);
     return rc;
 }

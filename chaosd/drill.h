@@ -21,6 +21,7 @@ struct drill {
     struct plan plan;
     struct setting secrets[DRILL_MAX_SETTINGS];
     size_t secret_count;
+    const char **unable; /* for each fault why this machine cannot do it, or NULL; filled by drill_preflight */
     struct arena *arena; /* of the settings */
 };
 
@@ -29,7 +30,11 @@ int drill_open(const char *path, const struct drill_options *o, struct drill *re
 void drill_close(struct drill *d); /* NULL-safe on its parts */
 /* What the kinds have to say of it; part of drill_open. drill_check.c */
 int drill_check(const struct scenario *s, struct error *err);
-/* Can it run here: one line a fact on stdout ("ok"/"no" and the reason); returns the first failure, with its text in err. */
-int drill_preflight(const struct drill *d, bool print, struct error *err);
+/* Can it run here: one line a fact on stdout ("ok"/"no" and the reason); returns the first failure, with its text in err.
+ * A fault that this machine cannot do is skipped by the run, and a failure only if strict. */
+int drill_preflight(struct drill *d, bool strict, bool print, struct error *err);
+/* Does the cluster allow what the scenario will do? Asks it, where there is one to ask, and prints as drill_preflight does; what is to be
+ * added is printed last. */
+int drill_access(struct drill *d, struct error *err);
 /* The plan, for people, with the candidates that are declared and whom the draw would take of them all. */
 void drill_print_plan(const struct drill *d);

@@ -12,12 +12,27 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* Another kind does the like where this one cannot be done. */
+static int unfit(const struct scenario *s, const struct fault_spec *f, const struct cluster_kind *cluster, struct error *err) {
+    const struct fault_kind *k = (const struct fault_kind *)f->kind.kind;
+    const char *instead = NULL;
+    for (const struct fault_kind *const *other = fault_kinds; k->like && *other && !instead; other++)
+        if ((*other)->like && strcmp((*other)->like, k->like) == 0 && (cluster->abilities & (*other)->needs) == (*other)->needs)
+            instead = (*other)->row.name;
+    return doc_error(s->doc, f->path, 0, err, -EINVAL, "fault \"%s\": %s needs %s, which a %s cluster does not give%s%s%s", f->name, k->row.name,
+                     k->needs & CLUSTER_OBJECTS ? "an API server" : k->needs & CLUSTER_NETWORK ? "the pods' network at hand" : "the pods' processes at hand",
+                     cluster->row.name, instead ? "; " : "", instead ? instead : "", instead ? " does the like there" : "");
+}
+
 static int check_fault(const struct scenario *s, const struct fault_spec *f, struct error *err) {
     const struct fault_kind *k = (const struct fault_kind *)f->kind.kind;
     struct schema_at at = {s->doc, f->kind.path, s->arena};
     char path[512];
     if (!s->cluster.kind)
         return doc_error(s->doc, f->path, 0, err, -EINVAL, "fault \"%s\" takes pods, but the scenario has no `cluster:`", f->name);
+    const struct cluster_kind *cluster = (const struct cluster_kind *)s->cluster.kind;
+    if ((cluster->abilities & k->needs) != k->needs)
+        return unfit(s, f, cluster, err);
     snprintf(path, sizeof path, "%s/for", f->path);
     if (k->holds && f->for_ns <= 0)
         return doc_error(s->doc, f->path, 0, err, -EINVAL, "fault \"%s\": %s is held for a while: add `for: 5s`", f->name, k->row.name);

@@ -16,6 +16,17 @@ static void join(struct buf *out, const struct candidate *list, size_t n) {
         buf_printf(out, " and %zu more", n - 8);
 }
 
+/* Whom the guards let be struck; the first that they do not is told of. */
+static size_t unbarred(const struct guards *g, struct candidate *list, size_t n, char *why, size_t size) {
+    char another[256];
+    size_t kept = 0;
+    *why = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!guards_bar(g, list[i].name, list[i].namespace, list[i].labels, *why ? another : why, *why ? sizeof another : size))
+            list[kept++] = list[i];
+    return kept;
+}
+
 static void print_act(const struct drill *d, const struct plan_act *act, const struct candidate *all, size_t all_count, bool known) {
     const struct fault_spec *f = &SCENARIO_FAULTS(d->scenario)[act->fault];
     const struct fault_kind *k = (const struct fault_kind *)f->kind.kind;
@@ -33,7 +44,9 @@ static void print_act(const struct drill *d, const struct plan_act *act, const s
     cleanup_free struct candidate *list = calloc(all_count + 1, sizeof *list);
     if (known && list) {
         memcpy(list, all, all_count * sizeof *list);
-        size_t n = selector_filter(t->selector, list, all_count);
+        char why[256];
+        size_t matched = selector_filter(t->selector, list, all_count), n = unbarred(d->scenario->guards, list, matched, why, sizeof why);
+        const size_t barred = matched - n;
         join(&text, list, n);
         printf("\n             of %s", n ? text.data : "no candidate");
         buf_clear(&text);
@@ -43,6 +56,8 @@ static void print_act(const struct drill *d, const struct plan_act *act, const s
             join(&text, list, n);
             printf(": %s, if all are candidates then", text.data);
         }
+        if (barred)
+            printf("\n             %zu %s out by a guard; %s", barred, barred == 1 ? "is" : "are", why);
     }
     printf("\n");
 }
@@ -58,8 +73,15 @@ void drill_print_plan(const struct drill *d) {
     struct arena *a = arena_new();
     struct candidate *all = NULL;
     size_t n = a && ck && ck->declared ? ck->declared(&s->cluster, a, &all) : 0;
+    bool known = ck && ck->declared;
+    if (a && ck && ck->present && d->plan.count) {
+        struct error why;
+        known = ck->present(s, a, &all, &n, &why) == 0;
+        if (!known)
+            printf("  candidates are not known: %s\n", why.text);
+    }
     for (size_t i = 0; i < d->plan.count; i++)
-        print_act(d, &d->plan.acts[i], all, n, ck && ck->declared);
+        print_act(d, &d->plan.acts[i], all, n, known);
     if (d->plan.count == 0)
         printf("  no fault is planned: the load runs alone\n");
     arena_free(a);

@@ -167,6 +167,10 @@ static void fault_event(struct live_model *m, const char *op, const char *phase,
         return;
     if (strcmp(op, "fault/observed") == 0)
         f->observed = true;
+    else if (strcmp(op, "fault/trouble") == 0)
+        f->troubled = true;
+    else if (strcmp(op, "fault/measured") == 0)
+        return;
     else if (strcmp(phase, "invoke") == 0)
         f->reverting = true;
     else if (strcmp(phase, "ok") == 0) /* one that could not be reverted stays in sight */
@@ -196,7 +200,7 @@ static void run_event(struct live_model *m, const char *op, const char *phase, i
 }
 
 static enum live_tone tone_of(const char *op, const char *phase, const char *kind) {
-    if (strcmp(phase, "fail") == 0 || strcmp(op, "run/abort") == 0 || strcmp(kind, "exited") == 0 || strcmp(kind, "failed") == 0)
+    if (strcmp(phase, "fail") == 0 || strcmp(op, "fault/trouble") == 0 || strcmp(op, "run/abort") == 0 || strcmp(kind, "exited") == 0 || strcmp(kind, "failed") == 0)
         return TONE_BAD;
     if (strncmp(op, "fault/", 6) == 0 || strncmp(op, "self/", 5) == 0 || strcmp(kind, "unready") == 0 || strcmp(kind, "frozen") == 0)
         return TONE_WARN;

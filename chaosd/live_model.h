@@ -28,7 +28,7 @@ struct live_fault { /* an act that is in, or that its victim has not come back f
     char *what, *target; /* what: "kill-leader #1" */
     char kind[32];
     int64_t since, until; /* until 0: nothing is held */
-    bool observed, reverting, down;
+    bool observed, reverting, down, troubled;
 };
 
 struct live_event {

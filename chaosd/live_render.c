@@ -223,7 +223,7 @@ static void put_next(struct live_canvas *c, const struct live_model *m) {
 
 static void put_fault(struct live_canvas *c, const struct live_model *m, const struct live_fault *f) {
     char text[48], state[96], what[600];
-    const char *more = !f->observed ? ", not seen yet" : f->down ? ", not back" : "";
+    const char *more = f->troubled ? ", not as asked" : !f->observed ? ", not seen yet" : f->down ? ", not back" : "";
     snprintf(what, sizeof what, "%s  %s", f->what ? f->what : "", f->target ? f->target : "");
     if (live_columns(what, c->style->utf8) + 32 > c->width)
         more = ""; /* whom it hit tells more */

@@ -42,6 +42,30 @@ static bool say_act(struct buf *b, const char *phase, const char *kind, const ch
     return true;
 }
 
+static bool say_packets(struct buf *b, const json_t *d) {
+    long long packets = json_int_or(d, "packets", -1);
+    if (packets >= 0)
+        buf_printf(b, ", %lld packet%s hit", packets, packets == 1 ? "" : "s");
+    return packets >= 0;
+}
+
+/* Of network faults, whose effect no pod tells. */
+static bool say_fault(struct buf *b, const char *op, const char *phase, const char *kind, const char *target, const json_t *d) {
+    if (strcmp(op, "fault/trouble") == 0) {
+        buf_printf(b, "%s on %s is not in effect as asked: %s", kind, target, json_str_or(d, "why", ""));
+        return true;
+    }
+    if (strcmp(op, "fault/measured") == 0 && json_object_get(d, "rtt_ns") && json_object_get(d, "rtt_after_ns")) {
+        buf_printf(b, "%s on %s measured: round trips %+.3g ms", kind, target, ms(d, "rtt_ns", "rtt_after_ns"));
+        return true;
+    }
+    bool over = strcmp(op, "fault/revert") == 0 && strcmp(phase, "ok") == 0;
+    if (!over && strcmp(op, "fault/observed") != 0)
+        return false;
+    buf_printf(b, "%s on %s is %s", kind, target, over ? "over" : "in effect");
+    return say_packets(b, d);
+}
+
 static bool say_role(struct buf *b, const char *kind, const char *target, const json_t *d) {
     if (*target)
         buf_printf(b, "%s is %s", kind, target);
@@ -98,6 +122,19 @@ static bool say_ledger(struct buf *b, const char *phase, const char *target, con
     return true;
 }
 
+static bool say_steady(struct buf *b, const char *phase, const json_t *d) {
+    const char *fault = json_str_or(d, "fault", NULL), *why = json_str_or(d, "why", "");
+    if (strcmp(phase, "invoke") == 0)
+        buf_printf(b, "%s waits for the steady state: %s", fault ? fault : "the end", why);
+    else if (strcmp(phase, "ok") == 0 && json_int_or(d, "took_ns", 0))
+        buf_printf(b, "steady after %.1f s", (double)json_int_or(d, "took_ns", 0) / 1e9);
+    else if (strcmp(phase, "fail") == 0)
+        buf_str(b, why);
+    else
+        return false;
+    return true;
+}
+
 static bool say_run(struct buf *b, const char *op, const char *phase, const json_t *d) {
     const char *why = json_str_or(d, "why", "");
     if (strcmp(op, "run/ready") == 0 && strcmp(phase, "invoke") == 0)
@@ -106,6 +143,10 @@ static bool say_run(struct buf *b, const char *op, const char *phase, const json
         buf_printf(b, "%s", why);
     else if (strcmp(op, "run/schedule") == 0)
         buf_str(b, "load and schedule start");
+    else if (strcmp(op, "run/steady") == 0)
+        return say_steady(b, phase, d);
+    else if (strcmp(op, "run/skip") == 0)
+        buf_printf(b, "skipped: %s", why);
     else if (strcmp(op, "run/abort") == 0)
         buf_printf(b, "aborted: %s; reverting%s", why,
                    strcmp(why, "SIGINT") ? "" : ", then waiting for the last answers (Ctrl-C again: not waiting)");
@@ -135,6 +176,8 @@ bool progress_say(const json_t *e, struct buf *line) {
     const json_t *d = json_object_get(e, "data");
     if (strcmp(op, "fault/act") == 0)
         return say_act(line, phase, kind, target, d);
+    if (strncmp(op, "fault/", 6) == 0)
+        return say_fault(line, op, phase, kind, target, d);
     if (strcmp(op, "role/now") == 0)
         return say_role(line, kind, target, d);
     if (strcmp(op, "probe/answer") == 0)

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Phases of a run: start the cluster, wait until every pod is ready, schedule (loads and faults), undo, drain, read ledgers back, end. */
+/* Phases of a run: start the cluster, wait until every pod is ready, schedule (loads and faults), undo, drain, wait until all is steady again,
+ * read ledgers back, end. */
 #include "run.h"
 #include "base/buf.h"
 #include "base/fs.h"
-#include "base/hash.h"
 #include "base/json.h"
 #include "base/redact.h"
+#include "base/signals.h"
 #include "base/units.h"
 #include "base/cleanup.h"
-#include "cluster/local.h"
 #include "io/child.h"
 #include "run_internal.h"
 
@@ -18,7 +18,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
-#include <sys/utsname.h>
 
 /* A stall is what could turn a good answer into a late one, or a quick one into a slow one: a quarter of the shortest deadline, or of
  * what a load calls slow, within bounds. */
@@ -43,86 +42,12 @@ static const char *run_var(void *arg, const char *name) {
 
 static const struct load_kind *load_kind_of(const struct load_spec *l) { return (const struct load_kind *)l->kind.kind; }
 
-/* The header of the history. */
-
-static json_t *header_loads(const struct scenario *s) {
-    json_t *list = json_array();
-    for (size_t i = 0; i < s->loads.count; i++) {
-        const struct load_spec *l = &SCENARIO_LOADS(s)[i];
-        json_t *one = json_pack("{s:s}", "name", l->name);
-        cleanup_json json_t *more = load_kind_of(l)->describe(l);
-        json_object_update(one, more);
-        json_object_set_new(one, "goods", json_integer(l->window->goods));
-        json_object_set_new(one, "over_ns", json_integer(l->window->over_ns));
-        if (l->slow_ns)
-            json_object_set_new(one, "slow_ns", json_integer(l->slow_ns));
-        if (l->control)
-            json_object_set_new(one, "control", json_true());
-        json_array_append_new(list, one);
-    }
-    return list;
-}
-
-static json_t *header_faults(const struct scenario *s) {
-    json_t *list = json_array();
-    for (size_t i = 0; i < s->faults.count; i++) {
-        const struct fault_kind *k = (const struct fault_kind *)SCENARIO_FAULTS(s)[i].kind.kind;
-        json_array_append_new(list, json_pack("{s:s,s:s,s:b}", "name", SCENARIO_FAULTS(s)[i].name, "kind", k->row.name, "holds", k->holds));
-    }
-    return list;
-}
-
-static json_t *header_probes(const struct scenario *s) {
-    json_t *list = json_array();
-    for (size_t i = 0; i < s->probes.count; i++) {
-        const struct probe_spec *p = &SCENARIO_PROBES(s)[i];
-        json_array_append_new(list, json_pack("{s:s,s:s,s:s}", "name", p->name, "kind", p->kind.kind->name, "mode", probe_mode_names[p->mode]));
-    }
-    return list;
-}
-
-static json_t *header_plan(const struct plan *p) {
-    json_t *list = json_array();
-    for (size_t i = 0; i < p->count; i++) {
-        char draw[20];
-        snprintf(draw, sizeof draw, "%016" PRIx64, p->acts[i].draw);
-        json_array_append_new(list, json_pack("{s:I,s:i,s:I,s:I,s:s}", "fault", (json_int_t)p->acts[i].fault, "occurrence",
-                                              (int)p->acts[i].occurrence, "at_ns", (json_int_t)p->acts[i].at_ns, "for_ns",
-                                              (json_int_t)p->acts[i].for_ns, "draw", draw));
-    }
-    return list;
-}
-
-static json_t *header_workloads(const struct scenario *s) {
-    json_t *list = json_array();
-    const struct local_config *local = s->cluster.kind == &cluster_local.row ? s->cluster.params : NULL;
-    for (size_t i = 0; local && i < local->workloads.count; i++) {
-        const struct workload *w = &((const struct workload *)local->workloads.items)[i];
-        json_array_append_new(list, json_pack("{s:s,s:I}", "name", w->name, "replicas", (json_int_t)w->replicas));
-    }
-    return list;
-}
-
-static json_t *make_header(const struct run_options *o, const char *yaml) {
-    struct utsname u;
-    char digest[40];
-    snprintf(digest, sizeof digest, "fnv1a64:%016" PRIx64, hash_text(HASH_SEED, yaml));
-    uname(&u);
-    json_t *expect = json_array();
-    for (size_t i = 0; i < o->scenario->expect.count; i++)
-        json_array_append_new(expect, json_string(o->scenario->expect.items[i]));
-    return json_pack("{s:s,s:s,s:I,s:s,s:{s:s,s:s},s:s,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o}", "run", o->name, "scenario", o->scenario->name, "seed",
-                     (json_int_t)o->plan->seed, "version", CHAOSD_VERSION, "host", "kernel", u.release, "machine", u.machine, "digest", digest,
-                     "duration_ns", (json_int_t)o->scenario->duration_ns, "settle_ns", (json_int_t)o->scenario->settle_ns, "loads",
-                     header_loads(o->scenario), "faults", header_faults(o->scenario), "probes", header_probes(o->scenario), "workloads", header_workloads(o->scenario), "expect",
-                     expect, "plan", header_plan(o->plan));
-}
-
 /* Phases. */
 
 static void begin_draining(struct run *r) {
     r->phase = PHASE_DRAINING;
     timer_stop(r->act_timer);
+    steady_stop(r, r->out->aborted);
     probes_stop(r);
     acts_revert_all(r);
     for (size_t i = 0; i < r->s->loads.count; i++)
@@ -144,9 +69,15 @@ void run_abort(struct run *r, const char *why) {
 }
 
 static void begin_checking(struct run *r) {
+    cleanup_buf struct buf why = {0};
     recorder_event(r->rec, "run", "run/ready", "ok", NULL, NULL, NULL);
-    r->phase = PHASE_CHECKING;
     timer_stop(r->phase_timer);
+    if (acts_hopeless(r, &why)) { /* a load alone would teach nothing of the faults */
+        recorder_event(r->rec, "run", "run/skip", "info", NULL, NULL, json_pack("{s:s}", "why", buf_ok(&why) ? why.data : "no fault has a candidate"));
+        r->phase = PHASE_DONE;
+        return;
+    }
+    r->phase = PHASE_CHECKING;
     probes_start(r);
 }
 
@@ -171,13 +102,12 @@ static void begin_schedule(struct run *r) {
 
 static void begin_ending(struct run *r) {
     r->phase = PHASE_ENDING;
+    steady_stop(r, true); /* a person does not wait for it */
     if (!r->out->aborted)
         probes_end(r);
     if (!r->out->aborted)
         ledgers_read_all(r);
 }
-
-static void never_ready(struct run *r, const char *why);
 
 /* What must run before the schedule does. A load that never will ends the wait. */
 static bool loads_ready(struct run *r) {
@@ -185,7 +115,7 @@ static bool loads_ready(struct run *r) {
         cleanup_buf struct buf why = {0};
         int rc = r->loads[i]->kind->ready ? r->loads[i]->kind->ready(r->loads[i], &why) : 1;
         if (rc < 0)
-            never_ready(r, why.data);
+            run_never_ready(r, why.data);
         if (rc <= 0)
             return false;
     }
@@ -198,6 +128,8 @@ void run_step(struct run *r) {
     if (r->phase == PHASE_CHECKING && !probes_asking(r))
         begin_schedule(r);
     if (r->phase == PHASE_DRAINING && acts_idle(r) && (r->loads_running == 0 || r->interrupts > 1))
+        r->phase = PHASE_SETTLING;
+    if (r->phase == PHASE_SETTLING && (r->out->aborted || r->interrupts || steady_after(r)))
         begin_ending(r);
     if (r->phase == PHASE_ENDING && ((!probes_asking(r) && ledgers_done(r)) || r->interrupts))
         r->phase = PHASE_DONE;
@@ -205,8 +137,7 @@ void run_step(struct run *r) {
         loop_stop(r->loop);
 }
 
-/* why NULL: the time is over. */
-static void never_ready(struct run *r, const char *why) {
+void run_never_ready(struct run *r, const char *why) {
     cleanup_buf struct buf waiting = {0};
     char limit[32];
     if (!why && pods_all_ready(r, &waiting))
@@ -227,7 +158,7 @@ static void never_ready(struct run *r, const char *why) {
 static void on_phase_timer(void *arg) {
     struct run *r = arg;
     if (r->phase == PHASE_WAITING)
-        never_ready(r, NULL);
+        run_never_ready(r, NULL);
     else if (r->phase == PHASE_RUNNING)
         begin_draining(r);
 }
@@ -278,16 +209,6 @@ static void on_signal(int events, void *arg) {
     r->interrupts++;
     run_abort(r, why);
     run_step(r);
-}
-
-static void on_cluster_event(enum cluster_event e, const struct pod *p, json_t *data, void *arg) {
-    struct run *r = arg;
-    pods_event(r, e, p, data);
-    acts_event(r, e, p);
-    if (r->phase == PHASE_WAITING && e == CL_POD_READY)
-        run_step(r);
-    else if (r->phase == PHASE_DRAINING)
-        run_step(r);
 }
 
 static void on_load_ended(void *arg) {
@@ -344,43 +265,33 @@ static int64_t stall_limit(const json_t *loads) {
     return shortest / 4 < STALL_LEAST_NS ? STALL_LEAST_NS : shortest / 4;
 }
 
-static int start_cluster(struct run *r, struct error *err) {
-    if (!r->s->cluster.kind)
-        return 0;
-    const struct cluster_kind *k = (const struct cluster_kind *)r->s->cluster.kind;
-    char logs[4096], id[9];
-    snprintf(logs, sizeof logs, "%s/logs", r->o->dir);
-    int rc = fs_mkdirs(logs, err);
-    if (rc < 0)
-        return rc;
-    uint32_t random;
-    if (getrandom(&random, sizeof random, 0) != sizeof random)
-        return error_errno(err, "getrandom");
-    snprintf(id, sizeof id, "%06x", random & 0xffffff);
-    struct cluster_options co = {.loop = r->loop, .scenario = r->s, .journal = r->journal, .run = id, .log_dir = logs, .vars = &r->vars, .event = on_cluster_event, .arg = r};
-    return k->start(&r->s->cluster, &co, &r->cluster, err);
+static int catch_signals(struct run *r, sigset_t *saved, struct error *err) {
+    r->signal_fd = signals_catch(saved, err);
+    if (r->signal_fd < 0)
+        return r->signal_fd;
+    return watch_new(r->loop, r->signal_fd, WATCH_READ, on_signal, r, &r->signal_watch, err);
 }
 
-static int catch_signals(struct run *r, sigset_t *saved, struct error *err) {
-    sigset_t set;
-    sigemptyset(&set);
-    static const int caught[] = {SIGINT, SIGTERM, SIGHUP};
-    for (size_t i = 0; i < ARRAY_SIZE(caught); i++) {
-        struct sigaction sa; /* nohup, and shells with `&`, ignore some on purpose; a signalfd would get them all the same */
-        if (sigaction(caught[i], NULL, &sa) == 0 && sa.sa_handler != SIG_IGN)
-            sigaddset(&set, caught[i]);
+/* What acts need and may take its time: programs for the kernel, names. */
+static int prepare_faults(struct run *r, struct error *err) {
+    r->env.loop = r->loop;
+    r->env.cluster = r->cluster;
+    r->env.run = r->id;
+    r->env.barred = guard_barred;
+    int rc = 0;
+    for (size_t i = 0; i < r->s->faults.count && rc == 0; i++) {
+        const struct fault_spec *f = &SCENARIO_FAULTS(r->s)[i];
+        const struct fault_kind *k = (const struct fault_kind *)f->kind.kind;
+        if (k->prepare && !(r->o->unable && r->o->unable[i]) && (rc = k->prepare(&r->env, f, err)) < 0)
+            error_wrap(err, rc, "fault %s", f->name);
     }
-    sigprocmask(SIG_BLOCK, &set, saved);
-    r->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (r->signal_fd < 0)
-        return error_errno(err, "signalfd");
-    return watch_new(r->loop, r->signal_fd, WATCH_READ, on_signal, r, &r->signal_watch, err);
+    return rc;
 }
 
 static int set_up(struct run *r, sigset_t *saved, struct error *err) {
     char path[4096];
     cleanup_free char *yaml = doc_to_yaml(r->s->doc);
-    cleanup_json json_t *header = yaml ? make_header(r->o, yaml) : NULL;
+    cleanup_json json_t *header = yaml ? run_header(r->o, yaml) : NULL;
     r->vars = (struct template_vars){run_var, r};
     snprintf(r->seed_text, sizeof r->seed_text, "%" PRIu64, r->o->plan->seed);
     r->roles = calloc(r->s->roles.count + 1, sizeof *r->roles);
@@ -391,7 +302,7 @@ static int set_up(struct run *r, sigset_t *saved, struct error *err) {
     int rc = fs_write(path, yaml, strlen(yaml), err);
     if (rc < 0 || (rc = loop_new(&r->loop, err)) < 0 || (rc = catch_signals(r, saved, err)) < 0 || (rc = http_new(r->loop, 256, &r->http, err)) < 0 ||
         (rc = timer_new(r->loop, on_phase_timer, r, &r->phase_timer, err)) < 0 ||
-        (rc = timer_new(r->loop, on_act_timer, r, &r->act_timer, err)) < 0 ||
+        (rc = timer_new(r->loop, on_act_timer, r, &r->act_timer, err)) < 0 || (rc = steady_start(r, err)) < 0 ||
         (rc = timer_new(r->loop, on_lag_timer, r, &r->lag_timer, err)) < 0 || (r->s->cluster.kind && (rc = journal_open(r->o->name, &r->journal, err)) < 0) ||
         (rc = recorder_open(&r->rec, r->o->dir, header, &clock_monotonic, err)) < 0)
         return rc;
@@ -400,7 +311,9 @@ static int set_up(struct run *r, sigset_t *saved, struct error *err) {
     if (r->o->sample)
         recorder_listen_samples(r->rec, r->o->sample, r->o->arg);
     r->phase = PHASE_STARTING;
-    rc = start_cluster(r, err);
+    rc = cluster_start(r, err);
+    if (rc == 0)
+        rc = prepare_faults(r, err);
     if (rc == 0)
         rc = make_loads(r, err);
     if (rc == 0)
@@ -456,6 +369,7 @@ static int tear_down(struct run *r, const sigset_t *saved, bool ran) {
     }
     probes_free(r);
     acts_free(r);
+    fault_env_close(&r->env);
     if (r->cluster && r->cluster->kind->stop(r->cluster, &err) < 0) {
         r->out->left = true;
         r->out->trouble = err;
@@ -466,15 +380,11 @@ static int tear_down(struct run *r, const sigset_t *saved, bool ran) {
     int rc = end_records(r, ran);
     timer_free(r->phase_timer);
     timer_free(r->act_timer);
+    timer_free(r->steady.timer);
     timer_free(r->lag_timer);
     watch_free(r->signal_watch);
-    struct signalfd_siginfo late; /* came while all was undone: let through, it would end us before the verdict */
-    while (r->signal_fd >= 0 && read(r->signal_fd, &late, sizeof late) == sizeof late)
-        ;
-    if (r->signal_fd >= 0)
-        close(r->signal_fd);
     loop_free(r->loop);
-    sigprocmask(SIG_SETMASK, saved, NULL);
+    signals_let_go(r->signal_fd, saved); /* one that came while all was undone would end us before the verdict */
     return rc;
 }
 
@@ -484,6 +394,7 @@ int run_execute(const struct run_options *o, struct run_outcome *ret, struct err
     sigprocmask(SIG_BLOCK, NULL, &saved);
     signal(SIGPIPE, SIG_IGN); /* libcurl over TLS may raise it */
     child_raise_files();
+    child_raise_priority();
     *ret = (struct run_outcome){0};
     int rc = set_up(&r, &saved, err);
     if (rc == 0)

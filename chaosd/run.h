@@ -14,6 +14,7 @@ struct run_options {
     const struct plan *plan;
     const char *name;     /* of the run: the folder's last part, the journal's name */
     const char *dir;      /* run folder, absolute; exists and is empty */
+    const char *const *unable; /* for each fault: why it cannot be carried out here and is skipped, or NULL; NULL: all can */
     const struct setting *secrets;
     size_t secret_count;
     void (*event)(const json_t *event, void *arg); /* every event as it is written; NULL: none */
@@ -28,6 +29,7 @@ struct run_outcome {
     bool left;     /* something could not be undone: `chaosd revert` has it */
     bool tool_trouble; /* the history is incomplete: disk full, for one */
     bool never_ready;
+    bool refused; /* guards.contexts forbids this cluster: nothing was done, and run_execute's error says so */
     struct error trouble; /* text for the last three */
 };
 

@@ -2,10 +2,10 @@
 /* What the interpreter knows of pods: readiness and roles by polling, targets for loads, candidates for faults. */
 #include "base/cleanup.h"
 #include "base/json.h"
-#include "cluster/local.h"
 #include "run_internal.h"
 
 #include <errno.h>
+#include <search.h>
 #include <string.h>
 
 /* A frozen or dead answerer must not hide the next one for long, so each pod is asked on its own. */
@@ -30,12 +30,23 @@ static const char *follow_var(void *arg, const char *name) {
     return p ? pod_var(p, name) : NULL;
 }
 
-struct follow *pods_find(struct run *r, const char *uid) {
-    for (struct follow *f = r->pods; f; f = f->next)
-        if (strcmp(f->uid, uid) == 0)
-            return f;
-    return NULL;
+/* A drill may follow thousands of pods, and asks for them by uid with each event, by name with each sample of a program. */
+static int by_uid(const void *a, const void *b) { return strcmp(((const struct follow *)a)->uid, ((const struct follow *)b)->uid); }
+static int by_name(const void *a, const void *b) { return strcmp(((const struct follow *)a)->name, ((const struct follow *)b)->name); }
+
+static struct follow *found(void *at) { return at ? *(struct follow **)at : NULL; }
+
+struct follow *pods_find(struct run *r, const char *uid) { return found(tfind(&(struct follow){.uid = (char *)uid}, &r->pods_by_uid, by_uid)); }
+
+/* Of several of one name, a StatefulSet's for one, the latest. */
+static bool index_pod(struct run *r, struct follow *f) {
+    struct follow **name = tsearch(f, &r->pods_by_name, by_name);
+    if (name)
+        *name = f;
+    return name && tsearch(f, &r->pods_by_uid, by_uid);
 }
+
+static void left_as_it_is(void *f) { (void)f; }
 
 const struct role *run_role(const struct run *r, const char *name, size_t *ret_index) {
     for (size_t i = 0; i < r->s->roles.count; i++)
@@ -48,7 +59,8 @@ const struct role *run_role(const struct run *r, const char *name, size_t *ret_i
 
 static struct candidate as_candidate(const struct pod *p) {
     return (struct candidate){.uid = p->uid, .name = p->name, .namespace = p->namespace, .node = p->node, .phase = pod_phase_names[p->phase],
-                              .labels = p->labels, .annotations = p->annotations, .tag = p};
+                              .labels = p->labels, .annotations = p->annotations, .owners = p->owners, .created_s = p->created_s,
+                              .now_s = clock_wall_ns() / NS_PER_S, .tag = p};
 }
 
 size_t pods_candidates(struct run *r, const struct selector *s, struct candidate *list, size_t max) {
@@ -136,12 +148,23 @@ static void on_answer(const char *why, const json_t *captured, int64_t asked, in
     timer_at(p->timer, asked + poll_interval(p));
 }
 
+/* It may have come to match since it was first seen, or not yet. */
+static bool may_hold(const struct role *role, const struct pod *pod) {
+    struct candidate c = as_candidate(pod);
+    return selector_matches(role->of, &c);
+}
+
 static void on_poll(void *arg) {
     struct poller *p = arg;
     struct run *r = p->pod->run;
     const struct pod *pod = r->cluster->kind->pod(r->cluster, p->pod->uid);
     if (!pod || pod->phase != POD_RUNNING || p->op || r->phase == PHASE_DONE)
         return;
+    if (p->role && !may_hold(p->role, pod)) {
+        int64_t now = loop_now();
+        on_answer("it is none of the role's pods", NULL, now, now, p);
+        return;
+    }
     struct probe_context ctx = {
         .loop = r->loop, .http = r->http, .netns_fd = r->cluster->kind->netns(r->cluster), .vars = &p->pod->vars, .done = on_answer, .arg = p,
         .cgroup_fd = r->cluster->kind->clients_group(r->cluster),
@@ -172,24 +195,42 @@ static struct poller *add_poller(struct follow *f) {
     return p;
 }
 
+static void follow_free(struct run *r, struct follow *f) {
+    if (f->uid && pods_find(r, f->uid) == f)
+        tdelete(f, &r->pods_by_uid, by_uid);
+    if (f->name && found(tfind(f, &r->pods_by_name, by_name)) == f)
+        tdelete(f, &r->pods_by_name, by_name);
+    while (f->pollers) {
+        struct poller *p = f->pollers;
+        f->pollers = p->next;
+        probe_cancel(p->op);
+        timer_free(p->timer);
+        free(p);
+    }
+    free(f->uid);
+    free(f->name);
+    free(f);
+}
+
 static struct follow *follow(struct run *r, const struct pod *pod) {
     struct follow *f = calloc(1, sizeof *f);
+    if (f && (!(f->uid = strdup(pod->uid)) || !(f->name = strdup(pod->name)) || !index_pod(r, f))) {
+        follow_free(r, f);
+        return NULL;
+    }
     if (!f)
         return NULL;
     f->run = r;
-    f->uid = strdup(pod->uid);
-    f->name = strdup(pod->name);
     f->vars = (struct template_vars){follow_var, f};
     f->target_id = -1;
     f->next = r->pods;
     r->pods = f;
-    const struct workload *w = pod->spec;
     struct poller *p;
-    if (w && w->ready && (p = add_poller(f)))
-        p->ready = w->ready;
+    if (pod->ready_spec && (p = add_poller(f)))
+        p->ready = pod->ready_spec;
     struct candidate c = as_candidate(pod);
     for (size_t i = 0; i < r->s->roles.count; i++)
-        if (selector_matches(SCENARIO_ROLES(r->s)[i].of, &c) && (p = add_poller(f))) {
+        if (selector_may_match(SCENARIO_ROLES(r->s)[i].of, &c) && (p = add_poller(f))) {
             p->role = &SCENARIO_ROLES(r->s)[i];
             p->role_index = i;
         }
@@ -208,13 +249,14 @@ static void pod_gone(struct follow *f) {
     }
 }
 
-void pods_event(struct run *r, enum cluster_event e, const struct pod *pod, json_t *data) {
+void pods_event(struct run *r, enum cluster_event e, const struct pod *pod, int64_t at_ns, json_t *data) {
     struct follow *f = pods_find(r, pod->uid);
     if (!f && !(f = follow(r, pod))) {
         json_decref(data);
         return;
     }
-    recorder_event(r->rec, "cluster", "cluster/pod", "info", cluster_event_names[e], pod->name, data);
+    recorder_event_at(r->rec, recorder_from_monotonic(r->rec, at_ns ? at_ns : loop_now()), "cluster", "cluster/pod", "info", cluster_event_names[e], pod->name,
+                      data);
     r->generation++;
     if (e == CL_POD_STARTED)
         for (struct poller *p = f->pollers; p; p = p->next)
@@ -226,6 +268,8 @@ void pods_event(struct run *r, enum cluster_event e, const struct pod *pod, json
 bool pods_all_ready(struct run *r, struct buf *waiting) {
     if (!r->cluster)
         return true;
+    if (r->cluster->kind->waiting)
+        return !r->cluster->kind->waiting(r->cluster, waiting);
     const struct pod *pods[MAX_PODS];
     size_t n = r->cluster->kind->pods(r->cluster, pods, MAX_PODS);
     bool all = true;
@@ -291,11 +335,11 @@ static uint16_t new_target(struct run *r, const char *name) {
 
 uint16_t pods_target(void *arg, const char *name) {
     struct run *r = arg;
-    for (struct follow *f = r->pods; f; f = f->next)
-        if (!strcmp(f->name, name)) {
-            f->target_id = f->target_id < 0 ? new_target(r, name) : f->target_id;
-            return (uint16_t)f->target_id;
-        }
+    struct follow *f = found(tfind(&(struct follow){.name = (char *)name}, &r->pods_by_name, by_name));
+    if (f) {
+        f->target_id = f->target_id < 0 ? new_target(r, name) : f->target_id;
+        return (uint16_t)f->target_id;
+    }
     for (struct named_target *t = r->targets; t; t = t->next)
         if (!strcmp(t->name, name))
             return t->id;
@@ -316,19 +360,12 @@ void pods_free(struct run *r) {
         free(t->name);
         free(t);
     }
+    tdestroy(take_ptr(r->pods_by_uid), left_as_it_is);
+    tdestroy(take_ptr(r->pods_by_name), left_as_it_is);
     while (r->pods) {
         struct follow *f = r->pods;
         r->pods = f->next;
-        while (f->pollers) {
-            struct poller *p = f->pollers;
-            f->pollers = p->next;
-            probe_cancel(p->op);
-            timer_free(p->timer);
-            free(p);
-        }
-        free(f->uid);
-        free(f->name);
-        free(f);
+        follow_free(r, f);
     }
     while (r->selections) {
         struct selection *sel = r->selections;

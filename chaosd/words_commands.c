@@ -28,7 +28,7 @@ static const char man_end[] =
     ".TP\n.B 3\nskipped: nothing was applicable\n.TP\n.B 4\naborted by a guard or a person, everything reverted\n"
     ".TP\n.B 64\nbad usage or scenario\n.TP\n.B 70\ninternal error\n"
     ".SH ENVIRONMENT\n"
-    ".TP\n.B CHAOSD_STATE_DIR\nfolder of the undo journal, instead of /var/lib/chaosd\n"
+    ".TP\n.B CHAOSD_STATE_DIR\nfolder of the undo journal, instead of /var/lib/chaosd, or of ~/.local/state/chaosd where the user is not root\n"
     ".TP\n.BI CHAOSD_SECRET_ NAME\nvalue of the secret NAME, in capitals and with _ for \\-, where \\-\\-set\\-secret does not give it\n"
     ".SH FILES\n"
     ".TP\n.I runs/\nrun folders: history.jsonl, samples.bin, scenario.yaml, reports and logs; runs/latest is the newest\n"

@@ -21,7 +21,6 @@ struct site {
     struct view view;
     int device, ifb; /* indices; ifb 0: none */
     const struct msg_filter *old[2];
-    unsigned foreign_before;
     bool has_clsact, anchored, anchor_mine, made_ifb, made_clsact, old_shaped, filters_touched;
     char tag[MSG_NAME_SIZE], anchor_tag[MSG_NAME_SIZE], ifb_name[NETEM_DEV_SIZE];
 };
@@ -69,8 +68,6 @@ static int look_at_filters(struct site *s, char *why) {
         enum view_whose whose = view_whose(f, &id, run);
         if (whose == VIEW_FOREIGN && f->chain == 0 && f->priority == MSG_PRIORITY && f->handle == s->f->id)
             return netem_why(why, -EEXIST, "%s: a filter of another's has priority %d and handle 0x%x, where ours would stand", s->f->dev, MSG_PRIORITY, s->f->id);
-        if (whose == VIEW_FOREIGN && f->chain == 0 && f->priority < MSG_PRIORITY && s->f->directions & (ingress ? NETEM_IN : NETEM_OUT))
-            s->foreign_before++;
         if (whose == VIEW_ANCHOR) {
             s->anchored = true;
             s->anchor_mine |= strcmp(run, s->f->run) == 0;
@@ -276,7 +273,7 @@ static int install(struct netem_job *j, struct netem_effect *ret, char *why) {
     if (rc == 0) {
         ret->changed = s.old[0] || s.old[1];
         ret->attached = s.made_clsact;
-        ret->before = s.foreign_before;
+        ret->before = view_before(&s.view, s.device, s.f->directions);
         if (ret->changed)
             retire_old(&s);
         else

@@ -234,6 +234,7 @@ int msg_read_link(struct nlmsghdr *h, struct msg_link *ret) {
     const struct ifinfomsg *i = nlmsg_data(h);
     ret->index = i->ifi_index;
     ret->up = (i->ifi_flags & IFF_UP) != 0;
+    ret->loopback = (i->ifi_flags & IFF_LOOPBACK) != 0;
     take_text(list[IFLA_IFNAME], ret->name, sizeof ret->name);
     take_text(list[IFLA_IFALIAS], ret->alias, sizeof ret->alias);
     ret->group = take_u32(list[IFLA_GROUP]);
@@ -297,7 +298,9 @@ int msg_read_filter(struct nlmsghdr *h, struct msg_filter *ret) {
     ret->priority = (uint16_t)(t->tcm_info >> 16);
     ret->chain = take_u32(list[TCA_CHAIN]);
     ret->whole = list[TCA_OPTIONS] != NULL && t->tcm_handle != 0;
-    ret->bpf = list[TCA_KIND] && nla_strcmp(list[TCA_KIND], "bpf") == 0;
+    take_text(list[TCA_KIND], ret->kind, sizeof ret->kind);
+    ret->bpf = strcmp(ret->kind, "bpf") == 0;
+    ret->table = strcmp(ret->kind, "u32") == 0 && TC_U32_NODE(ret->handle) == 0;
     if (!ret->bpf || !list[TCA_OPTIONS] || nla_parse_nested(options, TCA_BPF_MAX, list[TCA_OPTIONS], NULL) < 0)
         return 0;
     ret->class_id = take_u32(options[TCA_BPF_CLASSID]);

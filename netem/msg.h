@@ -56,7 +56,7 @@ struct nl_msg *msg_filter_dump(int index, bool ingress);
 /* Parsed replies: 0 or -EPROTO for what cannot be understood. */
 struct msg_link {
     int index;
-    bool up, is_ifb;
+    bool up, is_ifb, loopback;
     uint32_t group;
     char name[NETEM_DEV_SIZE], alias[MSG_NAME_SIZE];
 };
@@ -77,7 +77,8 @@ struct msg_filter {
     int index;
     uint32_t parent, handle, chain, class_id, program;
     uint16_t priority;
-    bool bpf, whole, direct; /* whole: a filter, not only the head of its priority. direct: the program decides, no action */
+    char kind[NETEM_DEV_SIZE];
+    bool bpf, whole, table, direct; /* whole: a filter, not only the head of its priority. table: u32's own, which matches nothing by itself. direct: the program decides, no action */
     int redirect_to;
     char tag[MSG_NAME_SIZE];
 };

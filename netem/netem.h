@@ -102,6 +102,7 @@ struct netem_state {
     bool known;                           /* its slot could be read: the times and counts below hold */
     int64_t since_ns, until_ns, left_ns;  /* left: 0 when over */
     struct netem_counts out, in;
+    unsigned before;                      /* filters of others that see the packets first now, as in netem_effect */
     bool has_queue;                       /* its ifb, with the figures of its root */
     uint64_t queue_sent, queue_dropped;
     uint32_t queued;                      /* still on their way */
@@ -113,6 +114,26 @@ struct netem_state {
 int netem_read(struct netem_ns *ns, const char *dev, uint32_t id, const struct netem_params *asked, struct netem_state *ret, char *why);
 /* All of ours in the namespace, run NULL: of every run. Array to free(); returns their number. */
 int netem_list(struct netem_ns *ns, const char *run, struct netem_state **ret, char *why);
+
+struct netem_device { char name[NETEM_DEV_SIZE]; bool loopback; };
+/* The interfaces of the namespace, our ifbs left out; array to free(), returns their number. */
+int netem_devices(struct netem_ns *ns, struct netem_device **ret, char *why);
+
+struct netem_other {
+    char dev[NETEM_DEV_SIZE], kind[NETEM_DEV_SIZE]; /* "u32", "bpf", ...; "netem": a root queue of another's */
+    bool filter;
+    unsigned direction; /* of a filter: NETEM_OUT or NETEM_IN */
+    uint16_t priority;
+};
+/* What others have where ours stands or could stand: filters at clsact (an ingress qdisc), netem as a root. Array to free(), returns their number. */
+int netem_others(struct netem_ns *ns, struct netem_other **ret, char *why);
+
+struct netem_owner {
+    char run[NETEM_RUN_SIZE]; /* empty: an ifb that was never given its name */
+    int pid;                  /* a process other than the caller that has its classifier open, and so may still hold the faults; 0: none in sight */
+};
+/* Whose faults, ifbs and clsact stand in the namespace, each run once. Array to free(), returns their number. */
+int netem_owners(struct netem_ns *ns, struct netem_owner **ret, char *why);
 
 /* --- undoing --- */
 

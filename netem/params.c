@@ -46,7 +46,7 @@ static int check_delay(const struct netem_params *p, char *why) {
     if (p->delay_ns < 0 || p->delay_ns > TIME_MOST)
         return refuse(why, "delay: expected 0 to an hour");
     if (p->jitter_ns < 0 || p->jitter_ns > p->delay_ns)
-        return refuse(why, "jitter: %" PRId64 " ns is more than the delay of %" PRId64 " ns; a packet cannot leave before it came", p->jitter_ns, p->delay_ns);
+        return refuse(why, "jitter: %g ms is more than the delay of %g ms; a packet cannot leave before it came", (double)p->jitter_ns / 1e6, (double)p->delay_ns / 1e6);
     if (p->delay_corr_ppm && !p->jitter_ns)
         return refuse(why, "delay correlation needs jitter: without it every delay is the same");
     if (p->dist != NETEM_UNIFORM && !p->jitter_ns)

@@ -75,6 +75,7 @@ void view_state(struct netem_ns *ns, struct view *v, int dev_index, uint32_t id,
         view_is_ifb(ifb, &same, ret->run);
     if (dev)
         snprintf(ret->dev, sizeof ret->dev, "%s", dev->name);
+    ret->before = view_before(v, dev_index, ret->directions);
     if (any) {
         msg_read_tag(any->tag, &same, ret->run);
         ret->act = any->direct ? NETEM_DROP : NETEM_SHAPE;

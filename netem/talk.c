@@ -166,6 +166,11 @@ static int receive(struct talk *t, unsigned char **ret, char *why) {
     return netem_why(why, code, "no whole answer from the kernel (%s): what became of the request is unknown", n < 0 ? strerror(-code) : "nothing came");
 }
 
+/* What is left of a datagram behind its last whole message. */
+static int cut_short(int left, char *why) {
+    return left > 0 ? netem_why(why, -EPROTO, "an answer of the kernel came cut short: what became of the request is unknown") : 0;
+}
+
 static bool is_ours(const struct talk *t, const struct nlmsghdr *h, unsigned count) { return h->nlmsg_seq - t->seq < count; }
 
 static int gather(struct talk *t, char *why) {
@@ -174,7 +179,7 @@ static int gather(struct talk *t, char *why) {
         int n = receive(t, &data, why);
         if (n < 0)
             return n;
-        for (struct nlmsghdr *h = (void *)data; NLMSG_OK(h, (unsigned)n); h = NLMSG_NEXT(h, n)) {
+        for (struct nlmsghdr *h = (void *)data; nlmsg_ok(h, n); h = nlmsg_next(h, &n)) {
             if (!is_ours(t, h, t->count))
                 continue;
             struct talk_answer *a = &t->answers[h->nlmsg_seq - t->seq];
@@ -185,6 +190,8 @@ static int gather(struct talk *t, char *why) {
                 memcpy(a->reply, h, h->nlmsg_len);
             }
         }
+        if ((n = cut_short(n, why)) < 0)
+            return n;
     }
     return 0;
 }
@@ -223,26 +230,37 @@ int talk_send(struct talk *t, char *why) {
 
 /* --- the kernel's words as sentences --- */
 
-static const struct { int code; const char *words, *sentence; } meanings[] = {
-    /* the first row that fits; words NULL: whatever the kernel adds */
-    {-ENOENT, "qdisc kind is unknown", "this kernel has no such queue: load its module (modprobe sch_netem for netem, sch_ingress for clsact)"},
-    {-ENOENT, "classifier not found", "this kernel has no cls_bpf: load the module (modprobe cls_bpf)"},
-    {-ENOENT, "load TC action", "this kernel has no act_mirred: load the module (modprobe act_mirred)"},
-    {-EOPNOTSUPP, "Unknown device type", "this kernel has no ifb: load the module (modprobe ifb)"},
-    {-EOPNOTSUPP, "block is shared", "its clsact shares a filter block with other devices: a filter there would hit them too"},
-    {-EPERM, NULL, "not permitted: it needs CAP_NET_ADMIN in the namespace's user namespace"},
-    {-ENODEV, NULL, "no such interface in this namespace (any more)"},
-    {-ENOBUFS, NULL, "the kernel is out of buffers"},
-    {-ENOMEM, NULL, "the kernel is out of memory"},
-    {-EEXIST, NULL, "something of another's is already there"},
+static const struct {
+    int code;
+    const char *words, *of; /* in what the kernel adds, in what was asked; NULL: whatever */
+    bool whole;             /* the sentence says it all */
+    const char *sentence;
+} meanings[] = {
+    /* the first row that fits */
+    {-ENOENT, "qdisc kind is unknown", "netem", true, "this kernel has no netem: load its module (modprobe sch_netem), or boot a kernel that is built with it"},
+    {-ENOENT, "qdisc kind is unknown", "clsact", true, "this kernel has no clsact: load its module (modprobe sch_ingress), or boot a kernel that is built with it"},
+    {-ENOENT, "qdisc kind is unknown", NULL, true, "this kernel lacks a queue that is needed: load its module (modprobe sch_fifo), or boot a kernel that is built with it"},
+    {-ENOENT, "classifier not found", NULL, true, "this kernel has no BPF classifier: load its module (modprobe cls_bpf), or boot a kernel that is built with it"},
+    {-ENOENT, "load TC action", NULL, true, "this kernel cannot redirect packets: load its module (modprobe act_mirred), or boot a kernel that is built with it"},
+    {-EOPNOTSUPP, "Unknown device type", NULL, true, "this kernel has no ifb interfaces: load their module (modprobe ifb), or boot a kernel that is built with them"},
+    {-EOPNOTSUPP, "block is shared", NULL, false, "its clsact shares a filter block with other devices: a filter there would hit them too"},
+    {-EPERM, NULL, NULL, false, "not permitted: it needs CAP_NET_ADMIN in the namespace's user namespace"},
+    {-ENODEV, NULL, NULL, false, "no such interface in this namespace (any more)"},
+    {-ENOBUFS, NULL, NULL, false, "the kernel is out of buffers"},
+    {-ENOMEM, NULL, NULL, false, "the kernel is out of memory"},
+    {-EEXIST, NULL, NULL, false, "something of another's is already there"},
 };
 
 int talk_sentence(const struct talk_answer *a, char *why) {
-    const char *meant = NULL;
-    for (size_t i = 0; i < sizeof meanings / sizeof *meanings && !meant; i++)
-        if (meanings[i].code == a->rc && (!meanings[i].words || strstr(a->text, meanings[i].words)))
-            meant = meanings[i].sentence;
-    return netem_why(why, a->rc, "%s %s: %s%s%s%s", a->what ? a->what : "request", a->subject ? a->subject : "", meant ? meant : strerror(-a->rc),
+    const char *what = a->what ? a->what : "request", *meant = NULL;
+    for (size_t i = 0; i < sizeof meanings / sizeof *meanings && !meant; i++) {
+        if (meanings[i].code != a->rc || (meanings[i].words && !strstr(a->text, meanings[i].words)) || (meanings[i].of && !strstr(what, meanings[i].of)))
+            continue;
+        if (meanings[i].whole)
+            return netem_why(why, a->rc, "%s", meanings[i].sentence);
+        meant = meanings[i].sentence;
+    }
+    return netem_why(why, a->rc, "%s %s: %s%s%s%s", what, a->subject ? a->subject : "", meant ? meant : strerror(-a->rc),
                      *a->text ? " (the kernel says: " : "", a->text, *a->text ? ")" : "");
 }
 
@@ -265,7 +283,7 @@ static int dump_once(struct talk *t, talk_each *each, void *arg, const char *wha
         int n = receive(t, &data, why);
         if (n < 0)
             return n;
-        for (struct nlmsghdr *h = (void *)data; NLMSG_OK(h, (unsigned)n); h = NLMSG_NEXT(h, n)) {
+        for (struct nlmsghdr *h = (void *)data; nlmsg_ok(h, n); h = nlmsg_next(h, &n)) {
             int rc = 0;
             if (!is_ours(t, h, 1))
                 continue;
@@ -283,6 +301,8 @@ static int dump_once(struct talk *t, talk_each *each, void *arg, const char *wha
             if ((rc = each(h, arg)) < 0)
                 return netem_why(why, rc, "%s: %s", what, strerror(-rc));
         }
+        if ((n = cut_short(n, why)) < 0)
+            return n;
     }
 }
 

@@ -94,55 +94,58 @@ int netem_remove(struct netem_ns *ns, const char *dev, uint32_t id, unsigned fla
 
 /* --- clsact --- */
 
-struct users { unsigned anchors, faults, foreign; };
+struct users { unsigned marks, others; }; /* of these runs; anchors of other runs, faults, filters of others */
 
-static int count_users(struct netem_ns *ns, int dev_index, struct users *ret, char *why) {
-    char run[NETEM_RUN_SIZE];
+static bool wanted(const char *run, const char *whose) { return !run || strcmp(run, whose) == 0; }
+
+static struct users count_users(const struct view *v, const char *run) {
+    struct users u = {0};
+    char whose[NETEM_RUN_SIZE];
     uint32_t id;
+    for (size_t i = 0; i < v->filter_count; i++)
+        if (view_whose(&v->filters[i], &id, whose) == VIEW_ANCHOR && wanted(run, whose))
+            u.marks++;
+        else
+            u.others++;
+    return u;
+}
+
+static int remove_marks(struct netem_ns *ns, const struct view *v, const char *run, char *why) {
+    char whose[NETEM_RUN_SIZE];
+    uint32_t id;
+    int rc = 0;
+    for (size_t i = 0; i < v->filter_count && rc == 0; i++) {
+        const struct msg_filter *f = &v->filters[i];
+        if (view_whose(f, &id, whose) != VIEW_ANCHOR || !wanted(run, whose))
+            continue;
+        talk_begin(&ns->talk);
+        talk_add(&ns->talk, msg_filter_del(f->index, f->parent == MSG_IN_PARENT, true, f->handle), "remove our mark of clsact", "");
+        rc = talk_send(&ns->talk, why);
+        if (rc == 0)
+            rc = outcome_of_removal(&ns->talk, why);
+    }
+    return rc;
+}
+
+/* The marks go with clsact in one request: were they gone first, a kill -9 in between would leave a clsact that nobody owns. Where others have
+ * moved in it is theirs from now on. */
+int undo_clsact(struct netem_ns *ns, int dev_index, const char *run, char *why) {
     struct view v;
-    *ret = (struct users){0};
     int rc = view_filters(ns, dev_index, &v, why);
-    for (size_t i = 0; rc == 0 && i < v.filter_count; i++)
-        switch (view_whose(&v.filters[i], &id, run)) {
-        case VIEW_ANCHOR: ret->anchors++; break;
-        case VIEW_FAULT: ret->faults++; break;
-        case VIEW_FOREIGN: ret->foreign++; break;
-        }
+    struct users u = count_users(&v, run);
+    if (rc == 0 && u.marks && u.others) {
+        rc = remove_marks(ns, &v, run, why);
+    } else if (rc == 0 && u.marks) {
+        talk_begin(&ns->talk);
+        talk_add(&ns->talk, msg_clsact_del(dev_index), "remove clsact", "");
+        rc = talk_send(&ns->talk, why);
+        rc = rc < 0 ? rc : outcome_of_removal(&ns->talk, why);
+    }
     view_free(&v);
     return rc;
 }
 
-int undo_clsact(struct netem_ns *ns, int dev_index, const char *run, char *why) {
-    char whose[NETEM_RUN_SIZE];
-    struct users left;
-    struct view v;
-    uint32_t id;
-    bool went = false;
-    int rc = view_filters(ns, dev_index, &v, why);
-    for (size_t i = 0; rc == 0 && i < v.filter_count; i++) {
-        if (view_whose(&v.filters[i], &id, whose) != VIEW_ANCHOR || (run && strcmp(run, whose) != 0))
-            continue;
-        talk_begin(&ns->talk);
-        talk_add(&ns->talk, msg_filter_del(dev_index, v.filters[i].parent == MSG_IN_PARENT, true, v.filters[i].handle), "remove our mark of clsact", "");
-        rc = talk_send(&ns->talk, why);
-        if (rc == 0)
-            rc = outcome_of_removal(&ns->talk, why);
-        went = true;
-    }
-    view_free(&v);
-    if (rc < 0 || !went || (rc = count_users(ns, dev_index, &left, why)) < 0)
-        return rc;
-    if (left.anchors || left.faults || left.foreign) /* others moved in: it is theirs now */
-        return 0;
-    talk_begin(&ns->talk);
-    talk_add(&ns->talk, msg_clsact_del(dev_index), "remove clsact", "");
-    rc = talk_send(&ns->talk, why);
-    return rc < 0 ? rc : outcome_of_removal(&ns->talk, why);
-}
-
 /* --- everything --- */
-
-static bool wanted(const char *run, const char *whose) { return !run || strcmp(run, whose) == 0; }
 
 static int sweep_faults(struct netem_ns *ns, struct view *v, const char *run, unsigned flags, char *why) {
     char whose[NETEM_RUN_SIZE];

@@ -108,6 +108,8 @@ int view_device(struct netem_ns *ns, const char *dev, uint32_t id, bool gone_is_
     for (unsigned i = device; rc == 0 && i <= queue; i++) {
         if (t->answers[i].rc == 0 && t->answers[i].reply)
             rc = on_link(t->answers[i].reply, v);
+        else if (t->answers[i].rc == 0)
+            rc = netem_why(why, -EPROTO, "interface %s: the kernel answered without it: what is there is unknown", t->answers[i].subject);
         else if (t->answers[i].rc != -ENODEV)
             rc = talk_sentence(&t->answers[i], why); /* unknown, not none */
     }
@@ -223,6 +225,18 @@ const struct msg_filter *view_filter(const struct view *v, int index, uint32_t i
             return f;
     }
     return NULL;
+}
+
+unsigned view_before(const struct view *v, int index, unsigned directions) {
+    char run[NETEM_RUN_SIZE];
+    unsigned count = 0;
+    uint32_t id;
+    for (size_t i = 0; i < v->filter_count; i++) {
+        const struct msg_filter *f = &v->filters[i];
+        count += f->index == index && !f->table && f->chain == 0 && f->priority < MSG_PRIORITY && directions & (f->parent == MSG_IN_PARENT ? NETEM_IN : NETEM_OUT) &&
+                 view_whose(f, &id, run) == VIEW_FOREIGN;
+    }
+    return count;
 }
 
 struct maps *view_maps(struct netem_ns *ns, struct view *v, const struct msg_filter *f) {

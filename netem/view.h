@@ -42,6 +42,9 @@ const struct msg_queue *view_root(const struct view *v, int index);
 const struct msg_queue *view_clsact(const struct view *v, int index); /* or an ingress qdisc in its place */
 const struct msg_filter *view_filter(const struct view *v, int index, uint32_t id, bool ingress);
 
+/* Filters of others on the device that see packets of these directions before ours do. */
+unsigned view_before(const struct view *v, int index, unsigned directions);
+
 /* The state of one fault, from all that is there of it. dev_index 0: only its ifb. */
 void view_state(struct netem_ns *ns, struct view *v, int dev_index, uint32_t id, const struct netem_params *asked, struct netem_state *ret);
 /* The maps and slot behind a filter of ours; NULL: unknown. */

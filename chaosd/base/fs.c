@@ -97,6 +97,19 @@ int fs_mkdirs(const char *path, struct error *err) {
     return 0;
 }
 
+int fs_write_in(const char *dir, const char *name, const void *data, size_t len, struct error *err) {
+    cleanup_free char *path = NULL;
+    if (asprintf(&path, "%s/%s", dir, name) < 0) {
+        path = NULL;
+        return error_set(err, -ENOMEM, "out of memory");
+    }
+    char *slash = strrchr(path, '/');
+    *slash = 0;
+    int rc = fs_mkdirs(path, err);
+    *slash = '/';
+    return rc == 0 ? fs_write(path, data, len, err) : rc;
+}
+
 static int remove_at(int parent, const char *name, dev_t device, int depth, struct error *err);
 
 static int empty_folder(int fd, dev_t device, int depth, struct error *err) {
@@ -149,18 +162,25 @@ int fs_remove_tree(const char *path, struct error *err) {
     return remove_at(AT_FDCWD, path, st.st_dev, 0, err);
 }
 
+int proc_stat_parse(const char *text, char *ret_state, uint64_t *ret_start) {
+    /* The command may hold spaces and brackets: the fields count from the last closing one. */
+    const char *p = strrchr(text, ')');
+    if (!p || p[1] != ' ' || !p[2])
+        return -EIO;
+    *ret_state = p[2];
+    for (int field = 2; p && field < 22; field++)
+        p = strchr(p + 1, ' ');
+    if (!p)
+        return -EIO;
+    *ret_start = strtoull(p + 1, NULL, 10);
+    return 0;
+}
+
 int proc_start_time(int pid, uint64_t *ret, struct error *err) {
-    char path[64], line[2048];
+    char path[64], line[2048], state;
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
     cleanup_fclose FILE *f = fopen(path, "re");
     if (!f || !fgets(line, sizeof line, f))
         return error_set(err, -ESRCH, "process %d is gone", pid);
-    /* The command may hold spaces and brackets: the fields count from the last closing one. */
-    char *p = strrchr(line, ')');
-    for (int field = 2; p && field < 22; field++)
-        p = strchr(p + 1, ' ');
-    if (!p)
-        return error_set(err, -EIO, "%s: not understood", path);
-    *ret = strtoull(p + 1, NULL, 10);
-    return 0;
+    return proc_stat_parse(line, &state, ret) < 0 ? error_set(err, -EIO, "%s: not understood", path) : 0;
 }

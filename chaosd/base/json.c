@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -83,4 +84,15 @@ json_t *json_ms(int64_t ns) {
         return json_null();
     int64_t us = ns / 1000 + (ns % 1000 >= 500);
     return json_real((double)us / 1000.0);
+}
+
+json_t *json_string_or_null(const char *text) { return text ? json_string(text) : json_null(); }
+
+int json_file(const json_t *tree, const char *what, struct buf *out, struct error *err) {
+    cleanup_free char *text = tree ? json_dumps(tree, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) : NULL;
+    if (text) {
+        buf_str(out, text);
+        buf_str(out, "\n");
+    }
+    return text && buf_ok(out) ? 0 : error_set(err, -ENOMEM, "%s: out of memory", what);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Short forms over jansson. */
+#include "base/buf.h"
 #include "base/error.h"
 
 #include <jansson.h>
@@ -12,5 +13,8 @@ json_t *json_at(const json_t *root, const char *path);
 const char *json_text(const json_t *value, char *tmp, size_t size);
 int64_t json_int_or(const json_t *obj, const char *key, int64_t fallback);
 const char *json_str_or(const json_t *obj, const char *key, const char *fallback);
+json_t *json_string_or_null(const char *text); /* of NULL: null. New reference; NULL: out of memory, or no UTF-8 */
+/* As a file for programs and people: indented, with a newline at its end. tree NULL: out of memory. what names it in the error. */
+int json_file(const json_t *tree, const char *what, struct buf *out, struct error *err);
 /* ms with three decimals from ns; NULL-json when ns < 0 (unknown is null, never 0). New reference. */
 json_t *json_ms(int64_t ns);

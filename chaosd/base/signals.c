@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 int signal_parse(const char *s, int *ret, struct error *err) {
     char *end;
@@ -32,4 +34,27 @@ void signal_name(int sig, char *out, size_t size) {
         snprintf(out, size, "SIG%s", name);
     else
         snprintf(out, size, "signal %d", sig);
+}
+
+int signals_catch(sigset_t *ret_before, struct error *err) {
+    static const int caught[] = {SIGINT, SIGTERM, SIGHUP};
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof caught / sizeof *caught; i++) {
+        struct sigaction sa; /* nohup, and shells with `&`, ignore some on purpose; a signalfd would get them all the same */
+        if (sigaction(caught[i], NULL, &sa) == 0 && sa.sa_handler != SIG_IGN)
+            sigaddset(&set, caught[i]);
+    }
+    sigprocmask(SIG_BLOCK, &set, ret_before);
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd < 0 ? error_errno(err, "signalfd") : fd;
+}
+
+void signals_let_go(int fd, const sigset_t *before) {
+    struct signalfd_siginfo late;
+    while (fd >= 0 && read(fd, &late, sizeof late) == sizeof late)
+        ;
+    if (fd >= 0)
+        close(fd);
+    sigprocmask(SIG_SETMASK, before, NULL);
 }

@@ -2,6 +2,7 @@
 #include "base/template.h"
 
 #include "base/cleanup.h"
+#include "base/encode.h"
 #include "base/units.h"
 
 #include <ctype.h>
@@ -24,17 +25,7 @@ struct template {
     bool json;
 };
 
-static void filter_base64(struct buf *out, const char *s) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t len = strlen(s);
-    for (size_t i = 0; i < len; i += 3) {
-        unsigned v = 0;
-        for (size_t j = 0; j < 3; j++)
-            v = v << 8 | (i + j < len ? (unsigned char)s[i + j] : 0);
-        char quad[4] = {digits[v >> 18], digits[v >> 12 & 63], i + 1 < len ? digits[v >> 6 & 63] : '=', i + 2 < len ? digits[v & 63] : '='};
-        buf_add(out, quad, sizeof quad);
-    }
-}
+static void filter_base64(struct buf *out, const char *s) { base64_add(out, s, strlen(s)); }
 
 static void filter_json(struct buf *out, const char *s) {
     static const char named[256] = {['"'] = '"', ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
@@ -49,19 +40,8 @@ static void filter_json(struct buf *out, const char *s) {
     }
 }
 
-/* RFC 3986: everything but the unreserved characters. */
-static void filter_url(struct buf *out, const char *s) {
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-        if ((c < 0x80 && isalnum(c)) || strchr("-._~", c))
-            buf_add(out, s, 1);
-        else
-            buf_printf(out, "%%%02X", c);
-    }
-}
-
 static const char *const filter_names[] = {"base64", "json", "url", NULL};
-static const filter_fn filters[] = {filter_base64, filter_json, filter_url};
+static const filter_fn filters[] = {filter_base64, filter_json, url_add};
 
 static struct part *add_part(struct arena *a, struct template *t) {
     if (t->count == t->room) {

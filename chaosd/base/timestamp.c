@@ -16,6 +16,21 @@ static bool shaped(const char *p) {
     return true;
 }
 
+/* ".123", which may be missing, then "Z" or "+01:00", and no more. */
+static bool tail_ok(const char *p) {
+    if (*p == '.') {
+        size_t digits = strspn(p + 1, "0123456789");
+        if (digits == 0)
+            return false;
+        p += 1 + digits;
+    }
+    if (*p == 'Z')
+        return p[1] == 0;
+    int hours, minutes, len = 0;
+    return (*p == '+' || *p == '-') && strspn(p + 1, "0123456789:") == 5 && p[6] == 0 &&
+           sscanf(p + 1, "%2d:%2d%n", &hours, &minutes, &len) == 2 && len == 5 && hours < 24 && minutes < 60;
+}
+
 static int64_t zone_s(const char *p) {
     int hours, minutes;
     if ((*p == '+' || *p == '-') && (sscanf(p + 1, "%2d:%2d", &hours, &minutes) == 2 || sscanf(p + 1, "%2d%2d", &hours, &minutes) == 2))
@@ -44,4 +59,26 @@ bool timestamp_find(const char *line, int64_t *ret_wall_ns) {
         return true;
     }
     return false;
+}
+
+bool timestamp_parse(const char *text, int64_t *ret_wall_ns) {
+    if (!shaped(text) || text[10] != 'T' || !tail_ok(text + 19))
+        return false;
+    struct tm tm = {0}, same;
+    if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec) != 6)
+        return false;
+    tm.tm_year -= 1900;
+    tm.tm_mon -= 1;
+    same = tm;
+    timegm(&same); /* a 30th of February becomes a day of March */
+    bool day = same.tm_mon == tm.tm_mon && same.tm_mday == tm.tm_mday;
+    bool time = same.tm_hour == tm.tm_hour && same.tm_min == tm.tm_min && same.tm_sec == tm.tm_sec;
+    return day && time && timestamp_find(text, ret_wall_ns);
+}
+
+void timestamp_format(int64_t wall_ns, char out[TIMESTAMP_SIZE]) {
+    const time_t at = wall_ns / 1000000000;
+    struct tm tm;
+    size_t len = gmtime_r(&at, &tm) ? strftime(out, TIMESTAMP_SIZE, "%Y-%m-%dT%H:%M:%S", &tm) : 0;
+    snprintf(out + len, TIMESTAMP_SIZE - len, ".%06dZ", (int)(wall_ns % 1000000000 / 1000));
 }

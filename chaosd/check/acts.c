@@ -2,6 +2,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "check/internal.h"
+#include "check/objects.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -25,7 +26,7 @@ static struct act_figures *find_act(struct work *w, const struct event *e, bool 
         return NULL;
     }
     w->top_id = id > w->top_id ? id : w->top_id;
-    w->acts[w->j->act_count] = (struct act_work){.invoked = UNKNOWN_NS, .ok = UNKNOWN_NS, .role_seen = UNKNOWN_NS};
+    w->acts[w->j->act_count] = (struct act_work){.invoked = UNKNOWN_NS, .ok = UNKNOWN_NS, .answered = UNKNOWN_NS, .role_seen = UNKNOWN_NS};
     struct act_figures *f = &w->j->acts[w->j->act_count];
     *f = (struct act_figures){
         .fault = "", .kind = "", .target = "", .id = id,
@@ -33,6 +34,7 @@ static struct act_figures *find_act(struct work *w, const struct event *e, bool 
         .detect = UNKNOWN_NS, .first_good = UNKNOWN_NS, .sustained = UNKNOWN_NS, .redundancy = UNKNOWN_NS, .at_least = UNKNOWN_NS,
         .late = UNKNOWN_NS, .role_seen_before = UNKNOWN_NS, .role_after_at = UNKNOWN_NS,
     };
+    effect_init(f);
     *ret_work = &w->acts[w->j->act_count++];
     return f;
 }
@@ -47,6 +49,9 @@ static void learn(struct act_figures *f, struct act_work *a, const struct event 
     int64_t occurrence = json_int_or(e->data, "occurrence", f->occurrence);
     f->occurrence = occurrence < 0 || occurrence > UINT_MAX ? 0 : (unsigned)occurrence;
     f->why = json_str_or(e->data, "why", f->why);
+    a->uid = json_str_or(e->data, "uid", a->uid);
+    a->workload = json_str_or(e->data, "workload", a->workload);
+    a->pod = json_str_or(e->data, "pod", a->pod);
     a->role = json_str_or(e->data, "role", a->role);
     a->role_seen = time_or(e->data, "role_seen", a->role_seen);
     const json_t *data = json_object_get(e->data, "role_data");
@@ -63,9 +68,10 @@ static int on_act(struct work *w, const struct event *e, struct error *err) {
     a->event = (size_t)(e - w->h->events);
     if (!strcmp(e->phase, "invoke"))
         a->invoked = e->t;
-    else if (!strcmp(e->phase, "ok"))
-        a->ok = e->t;
-    else if (!strcmp(e->phase, "fail"))
+    else if (!strcmp(e->phase, "ok")) {
+        a->answered = e->t;
+        a->ok = time_or(e->data, "asked", e->t); /* an API server may have done it from then on */
+    } else if (!strcmp(e->phase, "fail"))
         a->failed = true;
     else if (!strcmp(e->phase, "info") && !strcmp(e->kind, "skip"))
         f->skipped = true;
@@ -104,6 +110,7 @@ static void from_header(const struct work *w, struct act_figures *f) {
         if (strcmp(json_str_or(fault, "name", ""), f->fault))
             continue;
         f->holds |= json_is_true(json_object_get(fault, "holds"));
+        f->unable = json_str_or(fault, "unable", f->unable);
         if (!*f->kind)
             f->kind = json_str_or(fault, "kind", "");
     }
@@ -120,10 +127,7 @@ static int by_at(const void *a, const void *b, void *arg) {
     return at_x != at_y ? (at_x > at_y) - (at_x < at_y) : (x > y) - (x < y);
 }
 
-/* The least time among acts, and the least among those of another planned act than that one's. */
-struct least { int64_t t[2]; size_t act[2]; };
-
-static void least_add(const struct judgement *j, struct least *l, size_t act, int64_t t) {
+void least_add(const struct judgement *j, struct least *l, size_t act, int64_t t) {
     bool same = l->t[0] != INT64_MAX && act_same(j, l->act[0], act);
     if (t < l->t[0]) {
         if (!same) {
@@ -138,15 +142,22 @@ static void least_add(const struct judgement *j, struct least *l, size_t act, in
     }
 }
 
-static int64_t least_of_others(const struct judgement *j, const struct least *l, size_t act) {
-    return l->t[0] != INT64_MAX && act_same(j, l->act[0], act) ? l->t[1] : l->t[0];
+int least_other(const struct judgement *j, const struct least *l, size_t act) { return l->t[0] != INT64_MAX && act_same(j, l->act[0], act); }
+
+static int64_t begin_of(const struct work *w, size_t act) {
+    return w->acts[act].invoked != UNKNOWN_NS ? w->acts[act].invoked : w->j->acts[act].at;
+}
+
+/* An API server takes its time to answer, so that of two acts of one moment each is asked for before the other is done. */
+static bool same_moment(const struct work *w, size_t before, size_t after, int64_t begun) {
+    return begun <= w->acts[before].answered && w->j->acts[after].at - w->j->acts[before].at <= MOMENT_NS;
 }
 
 /* What each act's observation ends with: from the last act to the first, so that many acts take hardly more than linear time. */
 static int find_next(struct work *w, struct error *err) {
     struct judgement *j = w->j;
     size_t n = 0;
-    struct least at = {.t = {INT64_MAX, INT64_MAX}}, begin = at;
+    struct least at = LEAST_NONE, begin = at;
     cleanup_free size_t *order = calloc(j->act_count + 1, sizeof *order);
     if (!order)
         return out_of_memory(err);
@@ -154,17 +165,18 @@ static int find_next(struct work *w, struct error *err) {
         if (j->acts[i].acted)
             order[n++] = i;
     qsort_r(order, n, sizeof *order, by_at, j);
+    bool slow = objects_told(w->h);
     for (size_t to = n, from; to; to = from) { /* those at the same time do not end each other */
-        for (from = to - 1; from && j->acts[order[from - 1]].at == j->acts[order[to - 1]].at; from--)
-            ;
+        int64_t begun = begin_of(w, order[to - 1]);
+        for (from = to - 1; from && (j->acts[order[from - 1]].at == j->acts[order[to - 1]].at || (slow && same_moment(w, order[from - 1], order[from], begun))); from--)
+            begun = begin_of(w, order[from - 1]) < begun ? begin_of(w, order[from - 1]) : begun;
         for (size_t i = from; i < to; i++) {
-            w->acts[order[i]].next = least_of_others(j, &at, order[i]);
-            w->acts[order[i]].next_begin = least_of_others(j, &begin, order[i]);
+            w->acts[order[i]].next = at.t[least_other(j, &at, order[i])];
+            w->acts[order[i]].next_begin = begin.t[least_other(j, &begin, order[i])];
         }
         for (size_t i = from; i < to; i++) {
-            const struct act_work *a = &w->acts[order[i]];
             least_add(j, &at, order[i], j->acts[order[i]].at);
-            least_add(j, &begin, order[i], a->invoked != UNKNOWN_NS ? a->invoked : j->acts[order[i]].at);
+            least_add(j, &begin, order[i], begin_of(w, order[i]));
         }
     }
     return 0;
@@ -205,6 +217,10 @@ int acts_collect(struct work *w, struct error *err) {
             on_observed(w, e);
         else if (!strcmp(e->op, "fault/revert"))
             on_revert(w, e);
+        struct act_work *a = NULL;
+        struct act_figures *f = rc == 0 && !strncmp(e->op, "fault/", 6) ? find_act(w, e, false, &a, NULL) : NULL;
+        if (f)
+            effect_learn(f, e);
         if (rc < 0)
             return rc;
     }

@@ -37,14 +37,16 @@ struct row { /* beside each lane_figures */
 };
 
 struct act_work { /* beside each act_figures */
-    int64_t invoked, ok;
+    int64_t invoked, ok, answered; /* ok: from when on it may have been done; answered: it was known by then */
     bool failed, revert_failed;
+    const char *uid, *workload, *pod; /* the victim's; NULL: not said. pod: where the target is another thing */
     const char *role;
     int64_t role_seen;
     size_t event; /* index of its last fault/act event */
     const json_t *role_data;
     int64_t next;       /* when the next planned act was injected; INT64_MAX: none. Victims of one planned act do not end each other */
     int64_t next_begin; /* when such a one was invoked */
+    int64_t scope_end;  /* where a control plane was followed: when such a one on the same workload or node was; INT64_MAX: none */
     size_t ledgers_read; /* after its recovery */
     const char *silent; /* a load that sent nothing after it, though it had before; NULL: none */
 };
@@ -58,6 +60,7 @@ struct work {
     struct row *rows; /* as many as j->lanes; the first load_count are the loads as a whole */
     struct act_work *acts;
     struct reach *reach;
+    struct scoped *scoped; /* NULL: no control plane was followed */
     struct interval *stalls; /* sorted, disjoint */
     size_t stall_count;
     size_t lane_cap, act_cap, stall_cap;
@@ -86,7 +89,25 @@ bool seen_well(const struct load_work *l, int64_t from, int64_t to);
 int acts_collect(struct work *w, struct error *err);
 int acts_redundancy(struct work *w, struct error *err);
 int acts_marks(struct work *w, struct error *err);
+int acts_timeline(struct work *w, struct error *err); /* timeline.c */
+/* scope.c: where a control plane was followed, which objects each act concerns; before the two above. */
+struct scoped;
+int acts_scopes(struct work *w, struct error *err);
+void scoped_free(struct scoped *s); /* NULL-safe */
 bool act_same(const struct judgement *j, size_t a, size_t b); /* victims of one planned act */
+/* Until when an act answers for what happens: some time after it, or after its end where it is held. */
+int64_t act_answers_until(const struct act_figures *f);
+/* Acts that were asked for before the other was answered are of one moment where they are no further apart than this. */
+#define MOMENT_NS INT64_C(1000000000)
+/* The least time among acts, and the least among those of another planned act than that one's. */
+struct least { int64_t t[2]; size_t act[2]; };
+#define LEAST_NONE {.t = {INT64_MAX, INT64_MAX}}
+void least_add(const struct judgement *j, struct least *l, size_t act, int64_t t);
+/* Which of the two is the least of another planned act; its t is INT64_MAX where there is none. */
+int least_other(const struct judgement *j, const struct least *l, size_t act);
+/* effect.c: what each event of a network fault's act adds. */
+void effect_init(struct act_figures *f);
+void effect_learn(struct act_figures *f, const struct event *e);
 /* ledger.c: what became of acknowledged writes; the check that every run with a ledger has. */
 int ledgers_measure(struct work *w, struct error *err);
 int ledgers_check(struct work *w, struct error *err);
@@ -101,6 +122,8 @@ const char *externals_displaced(struct work *w, const char *load); /* why its sa
 /* probes.c */
 int probes_collect(struct work *w, struct error *err);
 int probes_check(struct work *w, struct error *err); /* appends to the checks: one a probe, unless a threshold is on it */
+/* steady.c */
+int steady_check(struct work *w, struct error *err); /* appends to the checks, of a run that waited for the steady state */
 /* verdict.c: the checks that every run has, and the verdict. */
 int verdict_basics(struct work *w, struct error *err);
 int verdict_conclude(struct work *w, struct error *err);

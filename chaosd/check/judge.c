@@ -168,7 +168,7 @@ static int read_loads(struct work *w, struct error *err) {
 
 static int work_through(struct work *w, struct error *err) {
     static int (*const steps[])(struct work *, struct error *) = {read_run,      read_loads,      acts_collect,
-                                                                     externals_collect, measure_loads, acts_redundancy, acts_marks, probes_collect,
+                                                                     externals_collect, measure_loads, acts_scopes, acts_redundancy, acts_timeline, acts_marks, probes_collect,
                                                                      ledgers_measure};
     int rc = 0;
     for (size_t i = 0; i < ARRAY_SIZE(steps) && rc == 0; i++)
@@ -197,6 +197,7 @@ static void work_free(struct work *w) {
     free(w->rows);
     free(w->acts);
     reach_free(w->reach);
+    scoped_free(w->scoped);
     free(w->stalls);
 }
 

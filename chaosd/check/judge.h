@@ -96,15 +96,53 @@ struct mark { /* a line of a pod's own log, by its own stamp */
     int64_t at; /* offset from the act */
 };
 
+/* What the control plane said after an act, in the order in which chaosd's watches saw it. Offsets from the act on the run's clock; stamp is
+ * the server's own time of the thing, as it wrote it: shown, never computed with. Texts are borrowed from the history, or the judgement's. */
+struct sighting {
+    const char *what;   /* "deletion stamped"; "event Killing" is an Event of the API */
+    int64_t at;         /* when it was seen */
+    int64_t from;       /* it came about between here and `at`; UNKNOWN_NS: it was seen as it came */
+    const char *stamp;  /* or NULL */
+    const char *object; /* the name of a pod, node, workload or lease; what was followed, of "API gap" */
+    const char *note;   /* the node, Service, holder, or an Event's message; or NULL */
+    bool late;          /* seen after a gap in what chaosd could follow */
+};
+
+struct missing { /* what had to follow, and was not seen before the observation ended */
+    const char *what, *object;
+    const char *why; /* NULL: what is missing before it says why */
+};
+
+struct act_effect { /* of a network fault, as the kernel counted. -1: not known */
+    int64_t packets, bytes;             /* that were named, and taken or dropped */
+    int64_t queue_sent, queue_dropped;  /* by netem's queue */
+    int64_t drain;                      /* from its end until the queue was empty, ns; UNKNOWN_NS */
+    int64_t cut;                        /* still queued when that took too long, and dropped */
+};
+
+struct act_measured { /* echo requests from the victim to the far ends, during the fault and as many after it */
+    bool known;
+    int64_t sent, lost, sent_after, lost_after;
+    int64_t rtt, rtt_after, added;      /* medians, ns; UNKNOWN_NS: none came back */
+    double loss_low, loss_high;         /* Wilson's interval with 99 % */
+    const char *why;                    /* it could not be measured; or NULL */
+};
+
 struct act_figures {
     const char *fault, *kind, *target;
     int64_t id;
     unsigned occurrence;
     int64_t at;         /* injected; UNKNOWN_NS: never */
+    const char *unable; /* why this machine cannot do it; NULL: it can */
     bool acted, skipped, observed, holds, reverted;
     bool stuck;         /* held, and known not to be undone; not where the history just ends */
     int64_t observed_at, reverted_at;
     const char *why;    /* of a skip or failure, or NULL */
+    const char *by;     /* of a network fault that was in: "netem" or "drop"; else NULL */
+    bool by_share;      /* it dropped a share only of what it named */
+    const char *trouble; /* why it was not in effect as asked, or not any more; or NULL */
+    struct act_effect affected;
+    struct act_measured measured;
     int64_t detect, first_good, sustained, redundancy; /* offsets from at; UNKNOWN_NS */
     bool noticed;       /* a load saw it */
     bool censored;
@@ -120,7 +158,14 @@ struct act_figures {
     const json_t *role_before_data, *role_after_data; /* captured values */
     struct mark *marks; /* the first of each name until the next act, by time */
     size_t mark_count;
+    struct sighting *timeline; /* by time; empty where no control plane was followed */
+    size_t timeline_count, timeline_left_out;
+    struct missing *not_reached;
+    size_t not_reached_count;
 };
+
+/* Why an act was never seen in effect, as far as that is known; or NULL. */
+const char *act_unseen_why(const struct act_figures *f);
 
 struct probe_stretch { /* wrong answers in a row; ns on the run's clock, bracketed as a downtime is */
     int64_t start, end;      /* asked for the first wrong one; seen the first right one after, or UNKNOWN_NS */

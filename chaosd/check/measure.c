@@ -78,16 +78,30 @@ static int make_rows(struct work *w, size_t load, struct places *p, struct error
     return rc;
 }
 
-bool stalled_between(const struct work *w, int64_t from, int64_t to) {
+/* The first stall that ends at or after from. */
+static size_t first_stall(const struct work *w, int64_t from) {
     size_t lo = 0, hi = w->stall_count;
-    while (lo < hi) { /* the first stall that ends at or after from */
+    while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
         if (w->stalls[mid].to < from)
             lo = mid + 1;
         else
             hi = mid;
     }
-    return lo < w->stall_count && w->stalls[lo].from <= to;
+    return lo;
+}
+
+bool stalled_between(const struct work *w, int64_t from, int64_t to) {
+    size_t i = first_stall(w, from);
+    return i < w->stall_count && w->stalls[i].from <= to;
+}
+
+/* How much of from..to chaosd stalled. */
+static int64_t stalled_for(const struct work *w, int64_t from, int64_t to) {
+    int64_t sum = 0;
+    for (size_t i = first_stall(w, from); i < w->stall_count && w->stalls[i].from <= to; i++)
+        sum += (w->stalls[i].to < to ? w->stalls[i].to : to) - (w->stalls[i].from > from ? w->stalls[i].from : from);
+    return sum;
 }
 
 struct request_view { /* a sample as every row sees it */
@@ -112,8 +126,9 @@ static struct request_view view(const struct work *w, const struct load_work *l,
     v.touched = stalled_between(w, s->planned_ns, v.end);
     v.speed = v.what;
     /* From its start, not from its planned time: a request that was sent late is no slow answer. */
-    if (v.what == REQUEST_GOOD && !slow->unknown && s->end_ns - s->start_ns > slow->ns)
-        v.speed = v.touched ? REQUEST_UNSENT_STALL : REQUEST_SLOW;
+    int64_t took = s->end_ns - s->start_ns;
+    if (v.what == REQUEST_GOOD && !slow->unknown && took > slow->ns) /* a stall adds its own length, no more */
+        v.speed = took - stalled_for(w, s->start_ns, s->end_ns) > slow->ns ? REQUEST_SLOW : REQUEST_UNSENT_STALL;
     return v;
 }
 

@@ -34,16 +34,16 @@ size_t rank_lower(size_t n, double q, double confidence) {
 
 size_t rank_least_n(double q, double confidence) { return (size_t)ceil(log1p(-confidence) / log(q)); }
 
-#define Z 1.959963984540054 /* the normal distribution's 97.5 % quantile */
-
-void wilson(size_t k, size_t n, double *lo, double *hi) {
+void wilson_at(size_t k, size_t n, double z, double *lo, double *hi) {
     *lo = 0;
     *hi = 1;
     if (!n)
         return;
-    double p = (double)k / (double)n, m = (double)n, middle = p + Z * Z / (2 * m), half = Z * sqrt(p * (1 - p) / m + Z * Z / (4 * m * m));
+    double p = (double)k / (double)n, m = (double)n, middle = p + z * z / (2 * m), half = z * sqrt(p * (1 - p) / m + z * z / (4 * m * m));
     if (k) /* at the ends the bound is the end itself, rounding aside */
-        *lo = (middle - half) / (1 + Z * Z / m);
+        *lo = (middle - half) / (1 + z * z / m);
     if (k < n)
-        *hi = (middle + half) / (1 + Z * Z / m);
+        *hi = (middle + half) / (1 + z * z / m);
 }
+
+void wilson(size_t k, size_t n, double *lo, double *hi) { wilson_at(k, n, 1.959963984540054, lo, hi); }

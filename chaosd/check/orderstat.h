@@ -13,4 +13,6 @@ size_t rank_lower(size_t n, double q, double confidence);
 /* The least n for which there is an upper bound: with 95 %, 59 for q = 0.95 and 299 for 0.99. */
 size_t rank_least_n(double q, double confidence);
 /* Wilson's interval of a proportion from k of n, with 95 %; [0, 1] of none. Wilson, Probable inference, JASA 22 (1927). */
+void wilson_at(size_t k, size_t n, double z, double *lo, double *hi); /* with another confidence, by the normal distribution's quantile */
+#define WILSON_99 2.5758293035489004
 void wilson(size_t k, size_t n, double *lo, double *hi);

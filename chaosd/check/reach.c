@@ -26,7 +26,7 @@ static int by_plan(const void *a, const void *b, void *arg) {
     return fault ? fault : ox != oy ? (ox > oy) - (ox < oy) : (x > y) - (x < y);
 }
 
-static int64_t answers_until(const struct act_figures *f) {
+int64_t act_answers_until(const struct act_figures *f) {
     if (f->holds && f->reverted_at == UNKNOWN_NS)
         return INT64_MAX;
     return (f->holds && f->reverted_at > f->at ? f->reverted_at : f->at) + ATTRIBUTION_NS;
@@ -35,7 +35,7 @@ static int64_t answers_until(const struct act_figures *f) {
 static void fill_moments(const struct judgement *j, struct reach *r) {
     for (size_t i = 0; i < j->act_count; i++)
         if (j->acts[i].acted)
-            r->list[r->count++] = (struct moment){j->acts[i].at, answers_until(&j->acts[i]), i};
+            r->list[r->count++] = (struct moment){j->acts[i].at, act_answers_until(&j->acts[i]), i};
     qsort(r->list, r->count, sizeof *r->list, by_at);
     for (size_t i = 1; i < r->count; i++)
         if (r->list[i - 1].until > r->list[i].until)

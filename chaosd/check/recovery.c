@@ -76,11 +76,11 @@ static void add_window(const struct work *w, struct act_figures *f, const struct
 struct sight { /* what one load says of an act that it did not notice */
     bool through; /* goods enough after the act, up to the next one, to say that it saw nothing */
     bool blind;   /* chaosd stalled before they were enough */
-    bool silent;  /* sent nothing before the next act, though it had before */
+    bool silent;  /* sent nothing before the next act nor while this one was held, though it had before */
     bool gone;    /* sent nothing at all any more */
 };
 
-static struct sight look(const struct work *w, const struct load_work *l, int64_t at, int64_t next) {
+static struct sight look(const struct work *w, const struct load_work *l, int64_t at, int64_t next, int64_t held) {
     int64_t count = 0, first_end = 0, latest = 0;
     size_t i = order_find(l->order, l->count, at);
     struct sight s = {.silent = i > 0, .gone = i > 0};
@@ -93,9 +93,9 @@ static struct sight look(const struct work *w, const struct load_work *l, int64_
         s.gone = false;
         if (l->closed && (one->lane != LANE_EXEC || l->driver) && i && l->order[i - 1]->start_ns < next) /* no unsent ones tell of a stall there */
             s.blind |= stalled_between(w, max64(at, l->order[i - 1]->start_ns + 1), one->start_ns);
+        s.silent &= one->start_ns >= next && one->start_ns >= held;
         if (one->start_ns >= next)
             break;
-        s.silent = false;
         if (one->outcome != OUTCOME_GOOD)
             continue;
         first_end = count++ ? first_end : one->end_ns;
@@ -150,7 +150,7 @@ static void recover(struct work *w, size_t act, const struct span *near) {
         const struct load_work *l = &w->loads[i];
         if (l->not_judged || l->control || add_windows(w, act, i, near[i * w->j->act_count + act]))
             continue;
-        struct sight s = look(w, l, f->at, a->next);
+        struct sight s = look(w, l, f->at, a->next, f->reverted_at != UNKNOWN_NS ? f->reverted_at : f->at);
         any.through |= s.through;
         any.blind |= s.blind;
         silent = s.silent ? l->name : silent;

@@ -80,8 +80,12 @@ static const char *act_unseen(struct work *w, size_t i) {
     const char *silent = w->acts[i].silent;
     if (w->acts[i].failed && !f->acted)
         return arena_printf(w->a, "%s #%u on %s failed: %s.", f->fault, f->occurrence, who(f), f->why ? f->why : "no reason given");
+    const char *unseen = act_unseen_why(f);
     if (!f->skipped && !f->observed)
-        return arena_printf(w->a, "%s #%u on %s was never seen in effect.", f->fault, f->occurrence, who(f));
+        return arena_printf(w->a, "%s #%u on %s was never seen in effect%s%s.", f->fault, f->occurrence, who(f), unseen ? ": " : "",
+                            unseen ? unseen : "");
+    if (f->trouble)
+        return arena_printf(w->a, "%s #%u on %s was not in effect as asked: %s.", f->fault, f->occurrence, who(f), f->trouble);
     if (f->acted && silent && w->load_count - w->control_count == 1)
         return arena_printf(w->a, "No request was sent after %s #%u on %s: nobody could have noticed it.", f->fault, f->occurrence, who(f));
     if (f->acted && silent)
@@ -156,9 +160,30 @@ static int check_observed(struct work *w, struct error *err) {
     size_t i;
     json_t *fault;
     json_array_foreach(json_object_get(w->h->header, "faults"), i, fault)
-        if ((why = never_acted(w, json_str_or(fault, "name", ""))))
+        if (!json_object_get(fault, "unable") && (why = never_acted(w, json_str_or(fault, "name", ""))))
             return settle(c, VERDICT_INCONCLUSIVE, why, err);
-    return settle(c, VERDICT_PASS, w->j->act_count ? "Every fault was seen in effect." : "There was no fault.", err);
+    bool any = false, unable = false;
+    for (size_t k = 0; k < w->j->act_count; k++) {
+        any |= w->j->acts[k].observed;
+        unable |= w->j->acts[k].unable != NULL;
+    }
+    const char *seen = unable ? "Every fault that this machine can do was seen in effect." : "Every fault was seen in effect.";
+    return settle(c, VERDICT_PASS, any || (w->j->act_count && !unable) ? seen : unable ? "No fault could be done here." : "There was no fault.", err);
+}
+
+/* What this machine could not do was skipped: said, and no part of the verdict; `run --strict` does not even begin. */
+static int check_able(struct work *w, struct error *err) {
+    size_t i;
+    json_t *fault;
+    json_array_foreach(json_object_get(w->h->header, "faults"), i, fault) {
+        const char *unable = json_str_or(fault, "unable", NULL);
+        if (!unable)
+            continue;
+        struct check_result *c = check_add(w, arena_printf(w->a, "possible(%s)", json_str_or(fault, "name", "")), err);
+        if (!c || settle(c, VERDICT_SKIPPED, arena_printf(w->a, "%s was skipped: %s.", json_str_or(fault, "name", ""), unable), err) < 0)
+            return out_of_memory(err);
+    }
+    return 0;
 }
 
 static int check_reverted(struct work *w, struct error *err) {
@@ -199,6 +224,10 @@ int verdict_basics(struct work *w, struct error *err) {
         rc = check_observed(w, err);
     if (rc == 0)
         rc = check_reverted(w, err);
+    if (rc == 0)
+        rc = steady_check(w, err);
+    if (rc == 0)
+        rc = check_able(w, err);
     return rc ? rc : ledgers_check(w, err);
 }
 
@@ -301,7 +330,12 @@ static char *say_passed(struct work *w) {
     if (!buf_ok(&b))
         return NULL;
     const char *rest = b.len ? b.data + 2 : "";
-    return arena_printf(w->a, "All %zu checks passed%s%s.", w->j->check_count, *rest ? ": " : "", rest);
+    size_t passed, skipped;
+    first_of(w->j, VERDICT_PASS, &passed);
+    first_of(w->j, VERDICT_SKIPPED, &skipped);
+    if (skipped)
+        return arena_printf(w->a, "%zu checks passed, %zu skipped%s%s.", passed, skipped, *rest ? ": " : "", rest);
+    return arena_printf(w->a, "All %zu checks passed%s%s.", passed, *rest ? ": " : "", rest);
 }
 
 int verdict_conclude(struct work *w, struct error *err) {

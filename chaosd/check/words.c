@@ -50,6 +50,19 @@ const char *words_ms(double ms, char *out) {
     return out;
 }
 
+const char *words_bytes(int64_t n, char *out) {
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
+    double v = (double)n;
+    size_t i = 0;
+    for (; v >= 999.5 && i + 1 < sizeof units / sizeof *units; i++)
+        v /= 1000;
+    snprintf(out, WORDS_SIZE, "%.*f", i && v < 9.95 ? 1 : 0, v);
+    trim_zeros(out);
+    strncat(out, " ", WORDS_SIZE - strlen(out) - 1);
+    strncat(out, units[i], WORDS_SIZE - strlen(out) - 1);
+    return out;
+}
+
 const char *words_percent(double share, char *out) {
     if (isnan(share) || isinf(share)) {
         snprintf(out, WORDS_SIZE, "unknown");

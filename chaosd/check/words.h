@@ -9,5 +9,6 @@ enum { WORDS_SIZE = 48 };
 const char *words_count(int64_t n, char *out);
 const char *words_ms(double ms, char *out);           /* "4.2 ms"; NaN: "unknown", INFINITY: "a bad request" */
 const char *words_ms_bare(double ms, char *out);      /* "4.2" */
+const char *words_bytes(int64_t n, char *out);        /* "1.2 MB" */
 const char *words_percent(double share, char *out);   /* of 1 */
 double words_ns_ms(int64_t ns);                       /* NaN for UNKNOWN_NS */

@@ -45,7 +45,7 @@ void local_emit(struct local_pod *p, enum cluster_event e, const char *why) {
     json_t *d = pod_data(p, p->pub.pid, p->pub.start_time);
     if (d && why)
         json_object_set_new(d, "why", json_string(why));
-    c->event(e, &p->pub, d, c->arg);
+    c->event(e, &p->pub, 0, d, c->arg);
 }
 
 void local_emit_exit(struct local_pod *p, const struct child_exit *exit, pid_t pid, uint64_t start_time) {
@@ -54,7 +54,7 @@ void local_emit_exit(struct local_pod *p, const struct child_exit *exit, pid_t p
     json_t *d = pod_data(p, pid, start_time);
     if (d)
         json_object_set_new(d, exit->signalled ? "signal" : "code", json_integer(exit->code));
-    c->event(CL_POD_EXITED, &p->pub, d, c->arg);
+    c->event(CL_POD_EXITED, &p->pub, 0, d, c->arg);
 }
 
 /* ---- making */
@@ -96,7 +96,7 @@ static int add_pod(struct local *c, const struct workload *w, int64_t index, str
     p->pub = (struct pod){
         .uid = p->uid, .name = p->name, .namespace = w->namespace ? w->namespace : "default", .node = node->name, .ip = p->ip,
         .workload = w->name, .labels = p->labels, .annotations = p->annotations, .phase = POD_PENDING, .replicas = w->replicas,
-        .spec = w, .dir = p->dir,
+        .ready_spec = w->ready, .spec = w, .dir = p->dir, .created_s = clock_wall_ns() / NS_PER_S,
     };
     return rc;
 }
@@ -333,13 +333,16 @@ static int find_programs(const struct local_config *config, struct error *err) {
     return 0;
 }
 
-static int preflight(const struct scenario *s, struct error *err) {
+static int able(struct error *err) {
     struct cgroup_tree tree;
     int rc = need_root(err);
     if (rc == 0)
         rc = try_namespaces(err);
-    if (rc == 0)
-        rc = cgroup_find(&tree, err);
+    return rc == 0 ? cgroup_find(&tree, err) : rc;
+}
+
+static int preflight(const struct scenario *s, struct error *err) {
+    int rc = able(err);
     if (rc == 0)
         rc = find_programs(s->cluster.params, err);
     return rc;
@@ -390,6 +393,16 @@ static int undo_freeze(struct cluster *c, const char *uid, json_t **ret, struct 
         return no_pod(uid, err);
     *ret = json_pack("{s:s, s:s, s:s}", "kind", "thaw", "cgroup", p->cgroup, "pod", p->name);
     return *ret ? 0 : error_set(err, -ENOMEM, "out of memory");
+}
+
+static int network(struct cluster *c, const char *uid, struct pod_network *ret, struct error *err) {
+    static char path[sizeof LOCAL_NETNS_DIR + 256];
+    struct local_pod *p = find_pod(c, uid);
+    if (!p)
+        return no_pod(uid, err);
+    snprintf(path, sizeof path, LOCAL_NETNS_DIR "/chaosd-%s-%s", self(c)->run, p->name);
+    *ret = (struct pod_network){p->netns_fd, path, LOCAL_POD_DEVICE};
+    return 0;
 }
 
 static int netns(struct cluster *c) { return self(c)->fabric_fd; }
@@ -444,8 +457,12 @@ static int stop(struct cluster *base, struct error *err) {
 
 const struct cluster_kind cluster_local = {
     .row = {"local", &local_shape, "Nodes and pods as namespaces and processes on this machine; needs root."},
+    .abilities = CLUSTER_SIGNAL | CLUSTER_NETWORK,
+    .able = able,
     .preflight = preflight,
+    .at_hand = "namespaces, cgroups and programs are at hand",
     .declared = local_declared,
+    .workloads = local_workloads,
     .start = start,
     .pods = pods,
     .pod = pod,
@@ -453,6 +470,7 @@ const struct cluster_kind cluster_local = {
     .signal = send_signal,
     .freeze = freeze,
     .undo_freeze = undo_freeze,
+    .network = network,
     .netns = netns,
     .ports = local_net_ports,
     .clients_group = clients_group,

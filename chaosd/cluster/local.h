@@ -20,9 +20,9 @@ struct workload {
     struct restart_policy *restart; /* never NULL */
     int64_t stop_timeout_ns;     /* SIGTERM to SIGKILL when the run ends */
 };
-struct ready_spec { struct kind_value kind; int64_t interval_ns, timeout_ns; int64_t failures; }; /* probe kind; failures in a row make it unready */
 
 struct local_config { int64_t nodes; const char *subnet; struct list workloads; };
 extern const struct cluster_kind cluster_local;
+json_t *local_workloads(const struct kind_value *v); /* cluster_kind.workloads */
 /* cluster_kind.declared of it; the candidates' tag is their struct workload. */
 size_t local_declared(const struct kind_value *v, struct arena *a, struct candidate **ret);

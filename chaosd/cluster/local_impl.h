@@ -38,7 +38,7 @@ struct local {
     const struct template_vars *vars; /* the run's */
     char run[9];
     char *log_dir, *state, *hosts; /* state: folder of the run's pods; hosts: the file every pod sees as /etc/hosts */
-    void (*event)(enum cluster_event e, const struct pod *p, json_t *data, void *arg);
+    void (*event)(enum cluster_event e, const struct pod *p, int64_t at_ns, json_t *data, void *arg);
     void *arg;
     struct cgroup_tree tree;
     struct subnet subnet;

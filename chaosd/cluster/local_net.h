@@ -10,6 +10,7 @@
 
 #define LOCAL_NETNS_DIR "/run/netns"
 #define LOCAL_BRIDGE "br0"
+#define LOCAL_POD_DEVICE "eth0"
 
 struct subnet { uint32_t base; int prefix; }; /* host byte order */
 

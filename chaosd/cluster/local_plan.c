@@ -33,3 +33,13 @@ size_t local_declared(const struct kind_value *v, struct arena *a, struct candid
     *ret = list;
     return n;
 }
+
+json_t *local_workloads(const struct kind_value *v) {
+    const struct local_config *local = v->params;
+    json_t *list = json_array();
+    for (size_t i = 0; i < local->workloads.count; i++) {
+        const struct workload *w = &((const struct workload *)local->workloads.items)[i];
+        json_array_append_new(list, json_pack("{s:s,s:I}", "name", w->name, "replicas", (json_int_t)w->replicas));
+    }
+    return list;
+}

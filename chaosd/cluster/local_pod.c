@@ -90,22 +90,13 @@ static int make_env(struct local_pod *p, struct error *err) {
 }
 
 static int write_files(const struct local_pod *p, struct error *err) {
-    for (size_t i = 0; i < p->w->files.count; i++) {
-        cleanup_free char *text = render(p, p->w->files.items[i].value, err), *path = NULL;
-        if (!text)
-            return error_wrap(err, -EINVAL, "file %s", p->w->files.items[i].key);
-        if (asprintf(&path, "%s/%s", p->dir, p->w->files.items[i].key) < 0)
-            return error_set(err, -ENOMEM, "out of memory");
-        char *slash = strrchr(path, '/');
-        *slash = 0;
-        int rc = fs_mkdirs(path, err);
-        *slash = '/';
-        if (rc == 0)
-            rc = fs_write(path, text, strlen(text), err);
-        if (rc < 0)
-            return rc;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < p->w->files.count; i++) {
+        const char *name = p->w->files.items[i].key;
+        cleanup_free char *text = render(p, p->w->files.items[i].value, err);
+        rc = text ? fs_write_in(p->dir, name, text, strlen(text), err) : error_wrap(err, -EINVAL, "file %s", name);
     }
-    return 0;
+    return rc;
 }
 
 /* ---- the process */
@@ -408,7 +399,7 @@ int local_pod_make(struct local_pod *p, int prefix, struct error *err) {
         rc = cgroup_create(p->cgroup, err);
     if (rc == 0)
         rc = local_net_namespace(p->c->run, p->name, &p->netns_fd, err);
-    return rc == 0 ? local_net_link(p->node->netns_fd, port, p->netns_fd, "eth0", p->ip, prefix, err) : rc;
+    return rc == 0 ? local_net_link(p->node->netns_fd, port, p->netns_fd, LOCAL_POD_DEVICE, p->ip, prefix, err) : rc;
 }
 
 static void free_strings(char **list) {

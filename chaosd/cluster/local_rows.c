@@ -64,18 +64,6 @@ static const struct field workload_fields[] = {
     {0},
 };
 
-/* In all that follows: an error at the field of the value. */
-static int __attribute__((format(printf, 4, 5)))
-bad(const struct schema_at *at, const char *field, struct error *err, const char *fmt, ...) {
-    char path[512], text[512];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    snprintf(path, sizeof path, "%s/%s", at->path, field);
-    return doc_error(at->doc, path, 0, err, -EINVAL, "%s", text);
-}
-
 /* Decoded from an empty object, so that the defaults stand in the rows alone. */
 static int default_restart(const struct schema_at *at, struct restart_policy **ret, struct error *err) {
     struct doc *empty = NULL;
@@ -103,13 +91,13 @@ static bool stays_inside(const char *path) {
 static int check_workload(void *value, const struct schema_at *at, struct error *err) {
     struct workload *w = value;
     if (strlen(w->name) > 58) /* "-199" must fit a host name */
-        return bad(at, "name", err, "\"%s\" is too long: pods are named by it, at most 58 characters", w->name);
+        return schema_bad(at, "name", err, "\"%s\" is too long: pods are named by it, at most 58 characters", w->name);
     for (size_t i = 0; i < w->files.count; i++)
         if (!stays_inside(w->files.items[i].key))
-            return bad(at, "files", err, "\"%s\": expected a relative path that stays inside the pod's folder", w->files.items[i].key);
+            return schema_bad(at, "files", err, "\"%s\": expected a relative path that stays inside the pod's folder", w->files.items[i].key);
     for (size_t i = 0; i < w->env.count; i++)
         if (!*w->env.items[i].key || strchr(w->env.items[i].key, '='))
-            return bad(at, "env", err, "\"%s\" is no name of a variable", w->env.items[i].key);
+            return schema_bad(at, "env", err, "\"%s\" is no name of a variable", w->env.items[i].key);
     return w->restart ? 0 : default_restart(at, &w->restart, err);
 }
 
@@ -149,9 +137,9 @@ static int check_local(void *value, const struct schema_at *at, struct error *er
             if (strcmp(w[i].name, w[k].name) == 0) {
                 char field[64];
                 snprintf(field, sizeof field, "workloads/%zu/name", i);
-                return bad(at, field, err, "two workloads are named \"%s\"", w[i].name);
+                return schema_bad(at, field, err, "two workloads are named \"%s\"", w[i].name);
             }
-    return local_check_addresses(c, &why) < 0 ? bad(at, "subnet", err, "%s", why.text) : 0;
+    return local_check_addresses(c, &why) < 0 ? schema_bad(at, "subnet", err, "%s", why.text) : 0;
 }
 
 const struct shape local_shape = {

@@ -10,7 +10,8 @@ const char *const pod_phase_names[] = {
 const char *const cluster_event_names[] = {
     [CL_POD_CREATED] = "created", [CL_POD_STARTED] = "started",   [CL_POD_EXITED] = "exited",   [CL_POD_READY] = "ready",
     [CL_POD_UNREADY] = "unready", [CL_POD_FROZEN] = "frozen",     [CL_POD_THAWED] = "thawed",   [CL_POD_BACKOFF] = "backoff",
-    [CL_POD_FAILED] = "failed",   [CL_POD_REMOVED] = "removed",   [CL_EVENT_COUNT] = NULL};
+    [CL_POD_FAILED] = "failed",   [CL_POD_REMOVED] = "removed",   [CL_POD_SCHEDULED] = "scheduled",
+    [CL_POD_TERMINATING] = "terminating", [CL_EVENT_COUNT] = NULL};
 
 static const struct {
     const char *name;

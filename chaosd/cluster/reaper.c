@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "cluster/undo.h"
+#include "history/journal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,10 +24,14 @@
 #define DISMISS 'd'
 #define READY_TIMEOUT_MS 5000
 #define DISMISS_TIMEOUT_MS 5000
+#define BUSY_TIMEOUT_MS 20
+#define STARTER_NS (10 * NS_PER_S) /* each look waits a third of a second for the lock */
+#define PATIENCE_S 3600 /* of what is undone by asking a server: a process that waits costs nothing, and nobody else comes */
 
 struct reaper {
     pid_t pid;
     uint64_t start_time;
+    int64_t deadline_boot_ns;
     int line; /* its standard input: READY comes back on it, DISMISS goes out */
 };
 
@@ -104,6 +109,7 @@ int reaper_start(const json_t *undo, int64_t deadline_boot_ns, struct reaper **r
             ;
         return rc;
     }
+    r->deadline_boot_ns = deadline_boot_ns;
     take_fd(&ours);
     *ret = take_ptr(r);
     return 0;
@@ -118,12 +124,19 @@ int reaper_arm(struct reaper *r, struct error *err) {
     return send(r->line, &word, 1, MSG_NOSIGNAL) == 1 ? 0 : error_errno(err, "arming the reaper");
 }
 
+void reaper_leave(struct reaper *r) {
+    if (r)
+        close(r->line);
+    free(r);
+}
+
 void reaper_dismiss(struct reaper *r) {
     if (!r)
         return;
     const char word = DISMISS;
     send(r->line, &word, 1, MSG_NOSIGNAL); /* it may have acted and ended already */
-    if (!wait_readable(r->line, DISMISS_TIMEOUT_MS)) /* its end closes the line */
+    /* Its end closes the line. Past its deadline it is at work on what is undone by now, and hears no word: an API server may keep it for long. */
+    if (!wait_readable(r->line, clock_boot_ns() < r->deadline_boot_ns ? DISMISS_TIMEOUT_MS : BUSY_TIMEOUT_MS))
         kill(r->pid, SIGKILL);
     while (waitpid(r->pid, NULL, 0) < 0 && errno == EINTR)
         ;
@@ -177,6 +190,37 @@ static int wait_for_work(int64_t deadline_boot_ns) {
     }
 }
 
+/* Another reaper stands in it: the journal is that of whoever came after us. */
+static bool is_anothers(const json_t *undo) {
+    const char *kind = json_string_value(json_object_get(undo, "kind"));
+    return kind && strcmp(kind, "reaper") == 0 && json_integer_value(json_object_get(undo, "pid")) != getpid();
+}
+
+/* Nobody comes back to a fault that was left to its deadline: its journal holds what was done just now, and us. */
+static void close_journal(const char *run) {
+    int64_t ids[16];
+    const json_t *undos[16];
+    struct journal *j = NULL;
+    if (!run || journal_reopen(run, false, &j, NULL) < 0)
+        return;
+    size_t n = journal_pending(j, ids, undos, ARRAY_SIZE(ids));
+    bool ours = true;
+    for (size_t i = 0; i < n; i++)
+        ours &= !is_anothers(undos[i]);
+    for (size_t i = 0; i < n && ours; i++)
+        journal_done(j, ids[i], NULL);
+    journal_close(j, NULL);
+}
+
+/* On a slow machine who started us may still be putting in what we are to take away: it holds the journal meanwhile. */
+static void wait_for_starter(const char *run) {
+    const int64_t deadline = clock_now(&clock_monotonic) + STARTER_NS;
+    struct journal *j = NULL;
+    while (run && journal_reopen(run, false, &j, NULL) == -EBUSY && clock_now(&clock_monotonic) < deadline)
+        ;
+    journal_close(j, NULL);
+}
+
 int reaper_main(int argc, char **argv) {
     if (argc < 3)
         return 64;
@@ -189,5 +233,13 @@ int reaper_main(int argc, char **argv) {
     int what = wait_for_work(deadline);
     if (what < 0)
         return 70;
-    return what == ON_LINE || undo_apply(undo, NULL) == 0 ? 0 : 70;
+    if (what == ON_LINE)
+        return 0;
+    const char *journal = json_string_value(json_object_get(undo, "journal"));
+    wait_for_starter(journal);
+    json_object_set_new(undo, "patience_s", json_integer(PATIENCE_S));
+    if (undo_apply(undo, NULL) < 0)
+        return 70;
+    close_journal(journal);
+    return 0;
 }

@@ -23,11 +23,8 @@ static const struct field fields[] = {
 static int check(void *value, const struct schema_at *at, struct error *err) {
     struct pod_kill *k = value;
     struct error why;
-    if (signal_parse(k->signal_text, &k->signal, &why) < 0) {
-        char path[512];
-        snprintf(path, sizeof path, "%s/signal", at->path);
-        return doc_error(at->doc, path, 0, err, -EINVAL, "%s", why.text);
-    }
+    if (signal_parse(k->signal_text, &k->signal, &why) < 0)
+        return schema_bad(at, "signal", err, "%s", why.text);
     return pod_target_check(&k->target, at, err);
 }
 
@@ -38,16 +35,25 @@ static const struct shape shape = {
 
 static const struct pod_target *target(const void *params) { return &((const struct pod_kill *)params)->target; }
 
-static int inject(struct cluster *c, const struct pod *victim, const void *params, struct error *err) {
-    return c->kind->signal(c, victim->uid, ((const struct pod_kill *)params)->signal, err);
+static int inject(struct fault_act *a, const struct pod *victim, struct error *err) {
+    struct cluster *c = a->env->cluster;
+    return c->kind->signal(c, victim->uid, ((const struct pod_kill *)a->spec->kind.params)->signal, err);
 }
 
 static void describe(const void *params, char *out, size_t size) { signal_name(((const struct pod_kill *)params)->signal, out, size); }
 
+static int able(const struct fault_kind *k, struct error *err) {
+    return cluster_able(k->needs, err);
+}
+
 const struct fault_kind fault_pod_kill = {
     .row = {"pod-kill", &shape, "Sends a signal (SIGKILL by default) to selected pods."},
+    .like = "end a pod",
     .proof = CL_POD_EXITED,
+    .needs = CLUSTER_SIGNAL,
     .target = target,
+    .takes = fault_takes,
+    .able = able,
     .inject = inject,
     .describe = describe,
 };

@@ -22,19 +22,14 @@ static const struct shape shape = {
 
 static const struct pod_target *target(const void *params) { return &((const struct pod_pause *)params)->target; }
 
-static int inject(struct cluster *c, const struct pod *victim, const void *params, struct error *err) {
-    (void)params;
-    return c->kind->freeze(c, victim->uid, true, err);
+static int inject(struct fault_act *a, const struct pod *victim, struct error *err) {
+    return a->env->cluster->kind->freeze(a->env->cluster, victim->uid, true, err);
 }
 
-static int revert(struct cluster *c, const char *uid, const void *params, struct error *err) {
-    (void)params;
-    return c->kind->freeze(c, uid, false, err);
-}
+static int revert(struct fault_act *a, struct error *err) { return a->env->cluster->kind->freeze(a->env->cluster, a->uid, false, err); }
 
-static int undo(struct cluster *c, const struct pod *victim, const void *params, json_t **ret, struct error *err) {
-    (void)params;
-    return c->kind->undo_freeze(c, victim->uid, ret, err);
+static int undo(struct fault_act *a, const struct pod *victim, json_t **ret, struct error *err) {
+    return a->env->cluster->kind->undo_freeze(a->env->cluster, victim->uid, ret, err);
 }
 
 static void describe(const void *params, char *out, size_t size) {
@@ -42,12 +37,19 @@ static void describe(const void *params, char *out, size_t size) {
     snprintf(out, size, "freeze");
 }
 
+static int able(const struct fault_kind *k, struct error *err) {
+    return cluster_able(k->needs, err);
+}
+
 const struct fault_kind fault_pod_pause = {
     .row = {"pod-pause", &shape, "Freezes selected pods for a while."},
     .holds = true,
     .proof = CL_POD_FROZEN,
     .proof_reverted = CL_POD_THAWED,
+    .needs = CLUSTER_SIGNAL,
     .target = target,
+    .takes = fault_takes,
+    .able = able,
     .inject = inject,
     .revert = revert,
     .undo = undo,

@@ -10,13 +10,17 @@
  *   "loads":[{"name","kind","rate_micro","lanes":["reused"],"deadline_ns","goods":5,"over_ns":1000000000,
  *     "slow_ns":n (absent: told by the baseline),"control":bool (absent: false)}]; with "closed":true, a closed loop, rate_micro is null. An exec
  *     load has no rate_micro, but "samples":"none|jsonl|h2load|k6|rally","closed":true,"pass_status","fail_status", and deadline_ns only where it has one
- *   "faults":[{"name","kind","holds":bool}], "probes":[{"name","kind","mode"}], "workloads":[{"name","replicas"}],
+ *   "faults":[{"name","kind","holds":bool,"unable":why it cannot be done here (absent: it can)}], "probes":[{"name","kind","mode"}], "workloads":[{"name","replicas"}],
  *   "expect":["availability(writes) >= 95%"],
  *   "plan":[{"fault":0,"occurrence":1,"at_ns","for_ns","draw":"hex"}]}
  *
  * Ops and their data (all times in ns on the run's clock):
  *   run/schedule    info  {}                                   the schedule's zero: at_ns of the plan counts from here
  *   run/ready       invoke|ok|fail {"why"}                     waiting for every pod to be ready
+ *   run/steady      invoke|ok|fail|unknown {"when":"before","fault","occurrence"} or {"when":"end"}, with "why" and, when it is over, "took_ns";
+ *                         "held":true when it was not waited for, since another act was held
+ *                         an act that is due, or the end, waits until what was selected is whole; fail: for too long. One at a time
+ *   run/skip        info  {"why"}                              nothing of the scenario was applicable: it went no further
  *   run/loads-end   info  {}                                   no arrival is planned after this
  *   run/abort       info  {"why"}                              a person or a guard ended it
  *   run/end         info  {"samples"}                                last event of a run that was not killed
@@ -29,8 +33,21 @@
  *                         {"id","fault","occurrence","planned_ns","candidates":[names],"draw":"hex","uid","pid","start_time",
  *                          "role","role_asked","role_seen","role_data":{},"for_ns","why"}; fail with "why"; phase "info" with
  *                          kind "skip" when there was no candidate or a guard refused: {"id","fault","occurrence","why","guard"}
- *   fault/observed  info  {"id","proof"}                       the effect was seen
- *   fault/revert    invoke|ok|fail {"id","why"}                for kinds that hold; ok when the undoing was seen
+ *                         "ok" of a network fault: {"device","by":"netem"|"drop","share_ppm" (of those named; absent: all),"peers","filters_before"}
+ *   fault/observed  info  {"id","proof"}                       the effect was seen; of a network fault with {"packets","bytes"} and,
+ *                         through netem, {"queue_sent","queue_dropped"}
+ *   fault/trouble   info  {"id","why"}                         it is not in effect as asked (any more)
+ *   fault/revert    invoke|ok|fail {"id","why"}                for kinds that hold; ok when the undoing was seen; of a network fault
+ *                         with its last figures and {"drain_ns","cut"}; cut: packets still queued when that took too long
+ *   fault/measured  info  {"id","hosts","sent","lost","rtt_ns","sent_after","lost_after","rtt_after_ns","why"}  echo requests during the fault,
+ *                         and as many after its end; rtt: the median. An event of its own, as the baseline takes as long as the fault did
+ *   cluster/workload info kind: "Deployment" ..., target: workload ("Deployment shop/web"); {"replicas","ready","updated"}   at the start, and on every change
+ *   cluster/endpoint info kind: added|ready|unready|removed, target: pod; {"uid","service"}   its address behind a Service
+ *   cluster/node    info  kind: ready|unready|unknown|cordoned|uncordoned|added|removed, target: node; {"stamp","reason"}
+ *   cluster/lease   info  kind: holder, target: "namespace/name"; {"holder","stamp"}
+ *   cluster/event   info  kind: reason ("Killing"), target: "Pod/web-1"; {"namespace","message","type","count","stamp","component","uid"}
+ *   cluster/undo    info  kind: undone|kept|stuck; {"what"}     what an earlier run left on the objects of the cluster, found at the start
+ *   cluster/api     info  kind: troubled|gap|denied, target: what was followed ("pods"); {"why"} or {"from","to","relisted"}
  *   role/now        info  kind: the role's name, target: pod name or ""; {"asked","seen","data":{captured}} on every change
  *   probe/answer    info  kind: the probe's kind, target: pod or ""; the first answer each time it is begun, and every change:
  *                         {"probe","id","ok":bool,"why","value","pod","asked","seen","before_asked","before_seen"}; id: one of the

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -36,9 +37,17 @@ struct journal {
     size_t appended; /* bytes since the file was last written anew */
 };
 
+/* Who is not root drills a Kubernetes, or something by its URL, and finds a folder of its own where its like are. */
 const char *journal_state_dir(void) {
-    const char *dir = getenv("CHAOSD_STATE_DIR");
-    return dir && *dir ? dir : "/var/lib/chaosd";
+    static char own[PATH_MAX];
+    const char *dir = getenv("CHAOSD_STATE_DIR"), *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    const bool named = state && *state == '/';
+    if (dir && *dir)
+        return dir;
+    if (geteuid() == 0 || (!named && !(home && *home == '/')))
+        return "/var/lib/chaosd";
+    snprintf(own, sizeof own, "%s%s/chaosd", named ? state : home, named ? "" : "/.local/state");
+    return own;
 }
 
 /* One folder's name: nothing that could lead elsewhere. */

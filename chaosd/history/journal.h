@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The undo journal: what must be undone if nobody comes back. One folder a run under the state folder
- * (/var/lib/chaosd, or $CHAOSD_STATE_DIR), holding undo.jsonl and lock. A record is on disk (fsync) before the act that it undoes;
- * a run's folder goes when all its records are done. The lock is held (flock) as long as the run lives. */
+ * (/var/lib/chaosd; of a user that is not root $XDG_STATE_HOME/chaosd or ~/.local/state/chaosd; or $CHAOSD_STATE_DIR), holding undo.jsonl
+ * and lock. A record is on disk (fsync) before the act that it undoes; a run's folder goes when all its records are done. The lock is held (flock) as long as the run lives. */
 #include "base/error.h"
 
 #include <jansson.h>

@@ -45,6 +45,8 @@ struct launch {
     bool enter; /* the clone could not put it into its control group: it enters by itself */
 };
 
+#define OWN_NICE (-10)
+
 static struct rlimit files_before; /* our limit of open files as it was; zero: never raised */
 
 void child_raise_files(void) {
@@ -54,6 +56,22 @@ void child_raise_files(void) {
     files_before = now;
     now.rlim_cur = now.rlim_max;
     setrlimit(RLIMIT_NOFILE, &now);
+}
+
+static int nice_before;
+static bool nice_raised;
+
+void child_raise_priority(void) {
+    errno = 0;
+    int now = getpriority(PRIO_PROCESS, 0);
+    if (nice_raised || errno || now <= OWN_NICE || setpriority(PRIO_PROCESS, 0, OWN_NICE) < 0)
+        return; /* not allowed to: it goes without */
+    nice_before = now;
+    nice_raised = true;
+    /* Where the kernel groups tasks by session, nice counts within the session alone, and the session's own among sessions. */
+    cleanup_close int group = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+    ssize_t n = group >= 0 && getsid(0) == getpid() ? dprintf(group, "%d", OWN_NICE) : 0;
+    (void)n;
 }
 
 struct report {
@@ -156,6 +174,8 @@ static int prepare(const struct launch *l, struct error *err) {
     /* Everything of ours is close-on-exec already; this is for what a caller was started with. */
     if (files_before.rlim_max)
         setrlimit(RLIMIT_NOFILE, &files_before);
+    if (nice_raised)
+        setpriority(PRIO_PROCESS, 0, nice_before);
     syscall(SYS_close_range, 3U, ~0U, 4U /* CLOSE_RANGE_CLOEXEC */);
     default_signals();
     sigset_t none;

@@ -37,6 +37,9 @@ int child_find(const char *program, char *const *envp, char **ret, struct error 
 /* Raises our own limit of open files to what is allowed: a load keeps a socket for each request under way. Children start with the
  * limit as it was: programs that use select() cannot live with more. */
 void child_raise_files(void);
+/* Raises our own priority where that is allowed: a prober that waits for the CPU calls a good answer late. Children start with the
+ * priority as it was. */
+void child_raise_priority(void);
 
 /* Returns after exec succeeded or failed ("etcdd: No such file or directory"): bounded by the exec itself. */
 int child_spawn(struct loop *l, const struct child_spec *s, struct child **ret, struct error *err);

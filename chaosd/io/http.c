@@ -12,7 +12,6 @@
 enum {
     DEFAULT_MAX_BODY = 1 << 20,
     MAX_HEADER_BYTES = 256 << 10,
-    KEPT_BYTES = 64 << 10,     /* a pooled buffer over this size is given back */
     RECEIVE_BYTES = 8 << 10,   /* libcurl's buffer a request under way: thousands may hang at once */
     NEVER_S = 20 * 86400, /* libcurl takes 2^31 ms at most */
     DNS_CACHE_S = 1,           /* an address that moves is part of what is measured */
@@ -38,7 +37,10 @@ static void op_free(struct http_op *op) {
     curl_easy_cleanup(op->easy);
     curl_url_cleanup(op->parsed);
     curl_slist_free_all(op->headers);
+    curl_slist_free_all(op->connect_to);
     buf_free(&op->url);
+    buf_free(&op->via_url);
+    buf_free(&op->via_host);
     buf_free(&op->ca_file);
     buf_free(&op->header_text);
     buf_free(&op->out);
@@ -73,6 +75,8 @@ void http_free(struct http *h) {
 static size_t on_body(char *data, size_t one, size_t len, void *arg) {
     (void)one;
     struct http_op *op = arg;
+    if (http_in_pieces(op))
+        return http_pieces_add(op, data, len);
     size_t room = op->max_body - op->in.len;
     buf_add(&op->in, data, len < room ? len : room);
     op->too_big = len > room;
@@ -80,8 +84,9 @@ static size_t on_body(char *data, size_t one, size_t len, void *arg) {
 }
 
 static size_t on_header(char *data, size_t one, size_t len, void *arg) {
-    (void)data;
     struct http_op *op = arg;
+    if (len == 2 && data[0] == '\r' && http_in_pieces(op)) /* the last of them */
+        http_pieces_add(op, "", 0);
     op->header_bytes += one * len;
     op->endless = op->header_bytes > MAX_HEADER_BYTES;
     return op->endless ? 0 : one * len;
@@ -160,9 +165,9 @@ static void op_put(struct http_op *op) {
         op_free(op);
         return;
     }
-    if (op->in.cap > KEPT_BYTES)
+    if (op->in.cap > HTTP_KEPT_BYTES)
         buf_free(&op->in);
-    if (op->out.cap > KEPT_BYTES)
+    if (op->out.cap > HTTP_KEPT_BYTES)
         buf_free(&op->out);
     op->next = op->net->idle;
     op->net->idle = op;
@@ -191,10 +196,12 @@ static int build_headers(struct http_op *op, const char *const *headers, bool wi
     cleanup(free_slist) struct curl_slist *list = NULL;
     if (with_body && !(list = curl_slist_append(NULL, "Expect:"))) /* no waiting for 100-continue */
         return error_set(err, -ENOMEM, "out of memory");
+    int rc = op->via_host.len ? add_header(&list, op->via_host.data, err) : 0;
+    if (rc < 0)
+        return rc;
     bool typed = false;
     for (; headers && *headers; headers++) {
-        int rc = add_header(&list, *headers, err);
-        if (rc < 0)
+        if ((rc = add_header(&list, *headers, err)) < 0)
             return rc;
         typed = typed || strncasecmp(*headers, "Content-Type:", 13) == 0;
     }
@@ -315,11 +322,14 @@ static CURLcode set_changed(struct http_op *op, const struct http_request *r) {
         SET(CURLOPT_CAPATH, *ca ? NULL : op->system_ca_path);
     }
 #undef SET
-    return c ? c : !buf_ok(&op->ca_file) ? CURLE_OUT_OF_MEMORY : set_url(op, r->url);
+    if (r->via || op->via_set)
+        c = c ? c : http_via_set(op, r->via, r->url);
+    return c ? c : !buf_ok(&op->ca_file) ? CURLE_OUT_OF_MEMORY : set_url(op, op->via_url.len ? op->via_url.data : r->url);
 }
 
 static int op_fill(struct http_op *op, const struct http_request *r, struct error *err) {
     op->done = r->done;
+    op->data = r->data;
     op->arg = r->arg;
     op->timeout_ns = r->timeout_ns;
     op->netns_fd = r->netns_fd;
@@ -329,8 +339,8 @@ static int op_fill(struct http_op *op, const struct http_request *r, struct erro
     op->opened = false;
     op->sent = 0;
     op->fd = CURL_SOCKET_BAD;
-    op->too_big = op->endless = op->timed_out = op->looked = op->telling = op->refused_retry = false;
-    op->once = !idempotent(r->method);
+    op->paused = op->too_big = op->endless = op->timed_out = op->looked = op->telling = op->refused_retry = false;
+    op->once = r->once || !idempotent(r->method);
     op->detail[0] = 0;
     buf_clear(&op->in);
     buf_clear(&op->out);
@@ -388,6 +398,7 @@ static void fill_result(struct http_op *op, CURLcode code, struct http_result *r
         if (!op->detail[0])
             snprintf(op->detail, sizeof op->detail, "%s", curl_easy_strerror(code));
     }
+    ret->op = op;
     ret->error = http_classify(op, code, os_errno);
     ret->detail = op->detail;
     ret->status = (int)status;
@@ -405,10 +416,23 @@ static void fill_result(struct http_op *op, CURLcode code, struct http_result *r
     ret->tls_us = info_us(e, CURLINFO_APPCONNECT_TIME_T);
 }
 
+const char *http_header(const struct http_op *op, const char *name) {
+    struct curl_header *h;
+    return curl_easy_header(op->easy, name, 0, CURLH_HEADER, -1, &h) == CURLHE_OK ? h->value : NULL;
+}
+
+/* Takes it from libcurl. */
+static void leave_net(struct http_op *op) {
+    http_pieces_forget(op);
+    http_net_remove(op);
+}
+
 void http_op_ended(struct http_op *op, CURLcode code, int64_t end_ns) {
     struct http_result r = {.end_ns = end_ns};
+    if (op->is_fresh && !http_op_data(op))
+        return;
     fill_result(op, code, &r);
-    http_net_remove(op);
+    leave_net(op);
     op->telling = true;
     op->done(&r, op->arg);
     op->telling = false;
@@ -418,6 +442,6 @@ void http_op_ended(struct http_op *op, CURLcode code, int64_t end_ns) {
 void http_cancel(struct http_op *op) {
     if (!op || op->telling)
         return;
-    http_net_remove(op);
+    leave_net(op);
     op_put(op);
 }

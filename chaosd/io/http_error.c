@@ -50,6 +50,7 @@ static const struct {
     {CURLE_OK, HTTP_OK},
     {CURLE_OPERATION_TIMEDOUT, HTTP_TIMEOUT},
     {CURLE_COULDNT_RESOLVE_HOST, HTTP_DNS},
+    {CURLE_COULDNT_RESOLVE_PROXY, HTTP_DNS},
     {CURLE_GOT_NOTHING, HTTP_RESET},
     {CURLE_PARTIAL_FILE, HTTP_RESET},
     {CURLE_WEIRD_SERVER_REPLY, HTTP_PROTOCOL},
@@ -78,6 +79,8 @@ static const struct {
 static enum http_error exchange_failed(const struct http_op *op, long os_errno) {
     if (strstr(op->detail, "chunk"))
         return HTTP_PROTOCOL;
+    if (strstr(op->detail, "CONNECT tunnel failed")) /* the proxy answered, and said no */
+        return HTTP_OTHER;
     return from_errno(os_errno, HTTP_RESET);
 }
 

@@ -46,11 +46,17 @@ static void reap(struct http_net *n) {
     n->reap = more;
 }
 
+/* Pieces of bodies, outside of libcurl. */
+static void deliver(struct http_net *n) {
+    while (n->fresh && !n->http->dying)
+        http_op_data(n->fresh);
+}
+
 /* The timer is left alone when it fires early enough: with one deadline a request it would be set again for each. */
 static void sync_timer(struct http_net *n) {
     if (n->acting || n->http->dying)
         return; /* once, when all is done */
-    int64_t want = n->reap ? 1 : n->want_ns, deadline = http_deadline_next(n);
+    int64_t want = n->reap || n->fresh ? 1 : n->want_ns, deadline = http_deadline_next(n);
     if (deadline && (!want || deadline < want))
         want = deadline;
     if (want && (!n->armed_ns || want < n->armed_ns)) {
@@ -65,7 +71,9 @@ static void act(struct http_net *n, curl_socket_t fd, int flags) {
     enter(h);
     n->acting++;
     curl_multi_socket_action(n->multi, fd, flags, &running);
-    if (n->reap || running < n->under_way)
+    bool ended = n->reap || running < n->under_way; /* before anybody starts or cancels another */
+    deliver(n);
+    if (ended)
         reap(n);
     n->acting--;
     sync_timer(n);
@@ -99,7 +107,7 @@ static void on_timer(void *arg) {
     n->armed_ns = 0;
     enter(h);
     n->acting++;
-    if (n->reap || (n->want_ns && n->want_ns <= loop_now())) {
+    if (n->reap || n->fresh || (n->want_ns && n->want_ns <= loop_now())) {
         n->want_ns = 0; /* libcurl asks again when something is left */
         act(n, CURL_SOCKET_TIMEOUT, 0);
     }

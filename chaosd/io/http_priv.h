@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Shared by the files of the HTTP bridge: http.c (requests), http_multi.c (libcurl's sockets and timer on the
- * loop), http_deadline.c (time limits), http_error.c (what a failure means). */
+ * loop), http_pieces.c (bodies as they come), http_via.c (another way to the server), http_deadline.c (time limits), http_error.c (what a
+ * failure means). */
 #include "base/buf.h"
 #include "io/http.h"
 
 #include <curl/curl.h>
 #include <sys/types.h>
+
+enum { HTTP_KEPT_BYTES = 64 << 10 }; /* a pooled buffer over this size is given back */
 
 /* One libcurl multi handle a network namespace: its connection cache must never lend a connection to another one. */
 struct http_net {
@@ -24,6 +27,7 @@ struct http_net {
     struct sock **socks;       /* by fd */
     size_t sock_count;
     struct http_op *ops, *idle; /* under way; pooled */
+    struct http_op *fresh;      /* pieces came that were not told yet */
     struct http_op **heap;      /* under way, by deadline */
     size_t heap_count, heap_cap;
 };
@@ -43,14 +47,18 @@ struct http_op {
     CURLU *parsed; /* of url: libcurl would take it apart again for each request */
     bool telling; /* its done callback is on the stack */
     void (*done)(const struct http_result *r, void *arg);
+    void (*data)(const char *piece, size_t len, void *arg);
     void *arg;
+    struct http_op *next_fresh;
+    bool is_fresh, paused; /* paused: too much waits to be told */
+    bool *gone; /* on the stack of who tells a piece: the request went in there */
     int64_t start_ns, timeout_ns;
     int netns_fd;
-    struct buf url, ca_file, header_text, out, in; /* header_text: NUL-terminated lines one after the other */
-    struct curl_slist *headers;
+    struct buf url, ca_file, via_url, via_host, header_text, out, in; /* header_text: NUL-terminated lines one after the other */
+    struct curl_slist *headers, *connect_to;
     char *system_ca, *system_ca_path;
     char method[16];
-    bool fresh, insecure, with_body, headers_set;
+    bool fresh, insecure, with_body, headers_set, via_set;
     size_t heap_at, max_body, header_bytes;
     curl_socket_t fd; /* that libcurl last waited on for it; CURL_SOCKET_BAD: none */
     int socket_errno; /* why a socket could not be opened */
@@ -73,6 +81,16 @@ int http_net_close_socket(void *net, curl_socket_t fd);
 /* Takes the request from libcurl and tells its end. */
 void http_op_ended(struct http_op *op, CURLcode code, int64_t end_ns);
 void http_destroy(struct http *h);
+
+/* http_pieces.c */
+bool http_in_pieces(const struct http_op *op); /* it is told so, and its answer is a good one */
+size_t http_pieces_add(struct http_op *op, const char *data, size_t len); /* as libcurl's write callback returns it */
+bool http_op_data(struct http_op *op);         /* tells what came; false: the request went meanwhile */
+void http_pieces_forget(struct http_op *op);   /* it goes */
+
+/* http_via.c */
+/* The way, or (NULL) the plain one again. via_url and via_host hold what the URL and the header Host become; empty: they stay. */
+CURLcode http_via_set(struct http_op *op, const struct http_via *via, const char *url);
 
 /* http_deadline.c */
 int http_deadline_reserve(struct http_net *n); /* room for one more; -ENOMEM */

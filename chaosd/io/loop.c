@@ -46,6 +46,7 @@ void loop_free(struct loop *l) {
 }
 
 void loop_run(struct loop *l) { ev_run(l->ev, 0); }
+void loop_once(struct loop *l) { ev_run(l->ev, EVRUN_ONCE); }
 void loop_stop(struct loop *l) { ev_break(l->ev, EVBREAK_ALL); }
 
 static void on_io(EV_P_ ev_io *io, int revents) {

@@ -13,6 +13,7 @@ int loop_new(struct loop **ret, struct error *err);
 void loop_free(struct loop *l); /* NULL-safe */
 void loop_run(struct loop *l);  /* until loop_stop */
 void loop_stop(struct loop *l);
+void loop_once(struct loop *l); /* one turn: waits until something happens, and tells it */
 static inline int64_t loop_now(void) { return clock_now(&clock_monotonic); }
 
 /* One-shot timer, re-armed by calling timer_at again, also from its own callback. */

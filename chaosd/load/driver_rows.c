@@ -14,13 +14,11 @@ struct name_check {
 
 static int check_name(const char *name, void *arg) {
     const struct name_check *c = arg;
-    char path[512];
-    snprintf(path, sizeof path, "%s/%s", c->at->path, c->field);
     if (strncmp(name, "run.", 4) == 0 || (strncmp(name, "secret.", 7) == 0 && !c->file))
         return 0;
     if (strncmp(name, "secret.", 7) == 0)
-        return doc_error(c->at->doc, path, 0, c->err, -EINVAL, "${%s}: a file stays in the run's folder; give the secret in env", name);
-    return doc_error(c->at->doc, path, 0, c->err, -EINVAL, "${%s}: the program is started once and not for a request or pod; it is told "
+        return schema_bad(c->at, c->field, c->err, "${%s}: a file stays in the run's folder; give the secret in env", name);
+    return schema_bad(c->at, c->field, c->err, "${%s}: the program is started once and not for a request or pod; it is told "
                      "keys and values line by line", name);
 }
 
@@ -32,13 +30,11 @@ static int check_pairs(struct name_check *c, const struct template_pairs *pairs)
 }
 
 static int check_files(const struct driver_load *p, const struct schema_at *at, struct error *err) {
-    char path[512];
     for (size_t i = 0; i < p->files.count; i++) {
         const char *name = p->files.items[i].key;
         if (*name && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
             continue;
-        snprintf(path, sizeof path, "%s/files", at->path);
-        return doc_error(at->doc, path, 0, err, -EINVAL, "\"%s\": expected the name of a file, without a folder", name);
+        return schema_bad(at, "files", err, "\"%s\": expected the name of a file, without a folder", name);
     }
     return 0;
 }

@@ -273,20 +273,15 @@ static int make_argv(struct driver_run *l, struct error *err) {
 }
 
 static int write_files(struct driver_run *l, struct error *err) {
-    for (size_t i = 0; i < l->p->files.count; i++) {
-        cleanup_free char *text = NULL, *path = NULL;
-        int rc = render(l, l->p->files.items[i].value, "", &text, err);
-        if (rc < 0)
-            return error_wrap(err, rc, "file %s", l->p->files.items[i].key);
-        if (asprintf(&path, "%s/%s", l->cwd, l->p->files.items[i].key) < 0) {
-            path = NULL;
-            return error_set(err, -ENOMEM, "out of memory");
-        }
-        rc = fs_write(path, text, strlen(text), err);
-        if (rc < 0)
-            return rc;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < l->p->files.count; i++) {
+        const char *name = l->p->files.items[i].key;
+        cleanup_free char *text = NULL;
+        if ((rc = render(l, l->p->files.items[i].value, "", &text, err)) < 0)
+            return error_wrap(err, rc, "file %s", name);
+        rc = fs_write_in(l->cwd, name, text, strlen(text), err);
     }
-    return 0;
+    return rc;
 }
 
 int workers_prepare(struct driver_run *l, struct error *err) {

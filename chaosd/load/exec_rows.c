@@ -34,17 +34,6 @@ static const struct field fields[] = {
     {0},
 };
 
-static int __attribute__((format(printf, 4, 5)))
-bad(const struct schema_at *at, const char *field, struct error *err, const char *fmt, ...) {
-    char path[512], text[512];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    snprintf(path, sizeof path, "%s/%s", at->path, field);
-    return doc_error(at->doc, path, 0, err, -EINVAL, "%s", text);
-}
-
 struct name_check { const struct schema_at *at; const char *field; struct error *err; };
 
 /* A program has no pod, and makes its requests by itself. */
@@ -54,7 +43,7 @@ static int check_name(const char *name, void *arg) {
     for (size_t i = 0; i < ARRAY_SIZE(known); i++)
         if (!strncmp(name, known[i], strlen(known[i])))
             return 0;
-    return bad(c->at, c->field, c->err, "${%s}: a program of its own knows load, run and secret (pods have names on its network)", name);
+    return schema_bad(c->at, c->field, c->err, "${%s}: a program of its own knows load, run and secret (pods have names on its network)", name);
 }
 
 static int check_pairs(const struct template_pairs *list, const char *field, const struct schema_at *at, struct error *err) {
@@ -88,19 +77,19 @@ static int check_load(void *value, const struct schema_at *at, struct error *err
         rc = template_names(p->from, check_name, &c);
     for (size_t i = 0; rc == 0 && i < p->files.count; i++)
         if (!inside(p->files.items[i].key))
-            return bad(at, "files", err, "\"%s\": a path below the program's folder is wanted", p->files.items[i].key);
+            return schema_bad(at, "files", err, "\"%s\": a path below the program's folder is wanted", p->files.items[i].key);
     if (rc < 0)
         return rc;
     if (p->from && p->samples == EXTERNAL_NONE)
-        return bad(at, "from", err, "from goes with samples, the format of what is in there");
+        return schema_bad(at, "from", err, "from goes with samples, the format of what is in there");
     if (p->samples == EXTERNAL_RALLY && !p->from)
-        return bad(at, "samples", err, "Rally's report is a file: say in from where `rally task report --json --out FILE` writes it");
+        return schema_bad(at, "samples", err, "Rally's report is a file: say in from where `rally task report --json --out FILE` writes it");
     if (p->ready && !*p->ready)
-        return bad(at, "ready", err, "ready is empty: say what stands in the line that it prints when its load runs");
+        return schema_bad(at, "ready", err, "ready is empty: say what stands in the line that it prints when its load runs");
     if (p->deadline_ns && p->samples == EXTERNAL_NONE)
-        return bad(at, "deadline", err, "deadline goes with samples, whose lengths it is compared with");
+        return schema_bad(at, "deadline", err, "deadline goes with samples, whose lengths it is compared with");
     if (p->fail_status && p->fail_status == p->pass_status)
-        return bad(at, "failStatus", err, "%lld is passStatus too: a status cannot say both that all went well and that the service failed", (long long)p->pass_status);
+        return schema_bad(at, "failStatus", err, "%lld is passStatus too: a status cannot say both that all went well and that the service failed", (long long)p->pass_status);
     return 0;
 }
 

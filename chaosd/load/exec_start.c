@@ -44,23 +44,13 @@ static int make_folder(struct exec_run *l, struct error *err) {
 }
 
 static int write_files(struct exec_run *l, struct error *err) {
-    for (size_t i = 0; i < l->p->files.count; i++) {
-        const char *key = l->p->files.items[i].key;
-        cleanup_free char *text = render(l, l->p->files.items[i].value, err), *path = NULL;
-        if (!text)
-            return error_wrap(err, -EINVAL, "file %s", key);
-        if (asprintf(&path, "%s/%s", l->dir, key) < 0)
-            return error_set(err, -ENOMEM, "out of memory");
-        char *slash = strrchr(path, '/');
-        *slash = 0;
-        int rc = fs_mkdirs(path, err);
-        *slash = '/';
-        if (rc == 0)
-            rc = fs_write(path, text, strlen(text), err);
-        if (rc < 0)
-            return rc;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < l->p->files.count; i++) {
+        const char *name = l->p->files.items[i].key;
+        cleanup_free char *text = render(l, l->p->files.items[i].value, err);
+        rc = text ? fs_write_in(l->dir, name, text, strlen(text), err) : error_wrap(err, -EINVAL, "file %s", name);
     }
-    return 0;
+    return rc;
 }
 
 static int is_secret(const char *name, void *arg) {

@@ -33,18 +33,14 @@ static int check_port(const struct template *t, const struct schema_at *at, cons
     unsigned long n = strtoul(port + 1, &end, 10);
     if (n >= 1 && n <= 65535 && end == stop)
         return 0;
-    char path[512];
-    snprintf(path, sizeof path, "%s/%s", at->path, field);
-    return doc_error(at->doc, path, 0, err, -EINVAL, "port %.*s: expected a number from 1 to 65535", (int)(stop - port - 1), port + 1);
+    return schema_bad(at, field, err, "port %.*s: expected a number from 1 to 65535", (int)(stop - port - 1), port + 1);
 }
 
 static int check_base(const struct template *t, const struct schema_at *at, const char *field, struct error *err) {
     const char *text = template_text(t);
     if (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0 || strncmp(text, "${", 2) == 0)
         return check_port(t, at, field, err);
-    char path[512];
-    snprintf(path, sizeof path, "%s/%s", at->path, field);
-    return doc_error(at->doc, path, 0, err, -EINVAL, "expected a URL that begins with http:// or https://");
+    return schema_bad(at, field, err, "expected a URL that begins with http:// or https://");
 }
 
 static int check_targets(void *value, const struct schema_at *at, struct error *err) {
@@ -153,18 +149,16 @@ static int check_rate(const struct http_load *p, const struct schema_at *at, str
 }
 
 static int check_ca(const struct http_load *p, const struct schema_at *at, struct error *err) {
-    char path[512];
-    snprintf(path, sizeof path, "%s/caFile", at->path);
     if (p->ca_file && p->insecure)
-        return doc_error(at->doc, path, 0, err, -EINVAL, "with insecure, any certificate is accepted: caFile would say nothing");
+        return schema_bad(at, "caFile", err, "with insecure, any certificate is accepted: caFile would say nothing");
     if (!p->ca_file)
         return 0;
     cleanup_buf struct buf text = {0};
     struct error why = {""};
     if (fs_read(p->ca_file, 64 << 20, &text, &why) < 0)
-        return doc_error(at->doc, path, 0, err, -EINVAL, "%s", why.text);
+        return schema_bad(at, "caFile", err, "%s", why.text);
     if (!memmem(text.data, text.len, "-----BEGIN ", 11))
-        return doc_error(at->doc, path, 0, err, -EINVAL, "%s: no certificate in it: expected a file in PEM (-----BEGIN CERTIFICATE-----)", p->ca_file);
+        return schema_bad(at, "caFile", err, "%s: no certificate in it: expected a file in PEM (-----BEGIN CERTIFICATE-----)", p->ca_file);
     return 0;
 }
 
@@ -182,20 +176,18 @@ static int check_steps(struct name_check *c, const struct list *steps, const cha
 static int check_ledger(struct name_check *c) {
     const struct http_load *p = c->p;
     const struct step *last = &HTTP_READ(p)[p->ledger->read.count - 1];
-    char path[512];
-    snprintf(path, sizeof path, "%s/ledger", c->at->path);
     if (!c->key || !c->value)
-        return doc_error(c->at->doc, path, 0, c->err, -EINVAL, "no step writes ${ledger.%s}: there is nothing to read back", c->key ? "value" : "key");
+        return schema_bad(c->at, "ledger", c->err, "no step writes ${ledger.%s}: there is nothing to read back", c->key ? "value" : "key");
     c->key = c->value = false;
     int rc = check_steps(c, &p->ledger->read, "ledger/read");
     if (rc < 0)
         return rc;
     if (!c->key)
-        return doc_error(c->at->doc, path, 0, c->err, -EINVAL, "read asks for no entry: ${ledger.key} is in none of its steps");
+        return schema_bad(c->at, "ledger", c->err, "read asks for no entry: ${ledger.key} is in none of its steps");
     c->value = false;
     rc = http_expect_templates(last->expect, check_template, c);
     if (rc == 0 && !c->value)
-        return doc_error(c->at->doc, path, 0, c->err, -EINVAL, "the last step of read must expect ${ledger.value}, in json or contains: else "
+        return schema_bad(c->at, "ledger", c->err, "the last step of read must expect ${ledger.value}, in json or contains: else "
                          "any answer would do");
     snprintf(c->path, sizeof c->path, "%.480s/ledger/absent", c->at->path);
     return rc ? rc : http_expect_templates(p->ledger->absent, check_template, c);

@@ -45,15 +45,13 @@ static const struct field target_fields[] = {
 #undef T
 
 static int parse_addresses(struct tcp_targets *t, const struct schema_at *at, struct error *err) {
-    char path[512];
     t->parsed = arena_alloc(at->arena, (t->addresses.count + 1) * sizeof *t->parsed);
     if (!t->parsed)
         return error_set(err, -ENOMEM, "out of memory");
-    snprintf(path, sizeof path, "%s/address", at->path);
     for (size_t i = 0; i < t->addresses.count; i++) {
         struct error why = {""};
         if (tcp_address_parse(t->addresses.items[i], &t->parsed[i], &why) < 0)
-            return doc_error(at->doc, path, 0, err, -EINVAL, "%s", why.text);
+            return schema_bad(at, "address", err, "%s", why.text);
     }
     return 0;
 }

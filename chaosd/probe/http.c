@@ -41,10 +41,8 @@ static int check(void *value, const struct schema_at *at, struct error *err) {
     struct http_probe *p = value;
     bool head = strcmp(method_names[p->method], "HEAD") == 0;
     const char *url = template_text(p->url);
-    char path[512];
-    snprintf(path, sizeof path, "%s/url", at->path);
     if (strncmp(url, "http://", 7) && strncmp(url, "https://", 8) && strncmp(url, "${", 2))
-        return doc_error(at->doc, path, 0, err, -EINVAL, "expected a URL that begins with http:// or https://");
+        return schema_bad(at, "url", err, "expected a URL that begins with http:// or https://");
     if (head && p->body)
         return doc_error(at->doc, at->path, 0, err, -EINVAL, "HEAD carries no body");
     if (head && (p->expect.contains || p->expect.json.count))

@@ -31,13 +31,10 @@ static int check_place(const struct tcp_probe *p, const struct schema_at *at, st
     bool literal = template_is_literal(p->port);
     struct tcp_address to;
     struct error why = {""};
-    char path[512];
     int64_t port = 1;
-    snprintf(path, sizeof path, "%s/port", at->path);
     if (literal && (parse_int(template_text(p->port), &port, NULL) < 0 || port < 1 || port > 65535))
-        return doc_error(at->doc, path, 0, err, -EINVAL, "port %.60s: expected a number from 1 to 65535", template_text(p->port));
-    snprintf(path, sizeof path, "%s/host", at->path);
-    return tcp_address(host, port, &to, &why) < 0 ? doc_error(at->doc, path, 0, err, -EINVAL, "%s", why.text) : 0;
+        return schema_bad(at, "port", err, "port %.60s: expected a number from 1 to 65535", template_text(p->port));
+    return tcp_address(host, port, &to, &why) < 0 ? schema_bad(at, "host", err, "%s", why.text) : 0;
 }
 
 static int check(void *value, const struct schema_at *at, struct error *err) {

@@ -39,8 +39,6 @@ void external_say(const struct external *x, struct buf *out) {
         buf_printf(out, "; logs/%s.out, logs/%s.err", x->load, x->load);
 }
 
-static json_t *text_or_null(const char *s) { return s ? json_string(s) : json_null(); }
-
 static json_t *slas_json(const struct external *x) {
     json_t *list = json_array();
     for (size_t i = 0; list && i < x->sla_count; i++) {
@@ -66,12 +64,12 @@ static json_t *external_json(const struct external *x) {
         {"samples", x->reported ? json_integer(x->samples) : json_null()},
         {"unreadable", x->reported ? json_integer(x->unreadable) : json_null()},
         {"unreadable_first", x->unreadable ? json_integer(x->unreadable_first) : json_null()},
-        {"unreadable_why", text_or_null(x->unreadable_why)},
-        {"no_samples", text_or_null(x->no_samples)},
+        {"unreadable_why", json_string_or_null(x->unreadable_why)},
+        {"no_samples", json_string_or_null(x->no_samples)},
         {"log_cut", json_boolean(x->cut)},
         {"clock_step_ms", json_ms(x->clock_step)},
-        {"why", text_or_null(x->why)},
-        {"last_words", text_or_null(x->last_words)},
+        {"why", json_string_or_null(x->why)},
+        {"last_words", json_string_or_null(x->last_words)},
         {"sla", slas_json(x)},
     };
     json_t *o = json_object();

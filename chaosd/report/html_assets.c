@@ -26,6 +26,7 @@ EMBED(view, "chaosd/report/html/view.js");
 EMBED(lanes, "chaosd/report/html/lanes.js");
 EMBED(charts, "chaosd/report/html/charts.js");
 EMBED(cards, "chaosd/report/html/cards.js");
+EMBED(waterfall, "chaosd/report/html/waterfall.js");
 EMBED(tables, "chaosd/report/html/tables.js");
 EMBED(main, "chaosd/report/html/main.js");
 EMBED(licences, "chaosd/report/html/licences.txt");
@@ -33,7 +34,7 @@ EMBED(dygraphs, DYGRAPHS_DIR "/dygraph.min.js");
 
 #define ROW(symbol) {#symbol, html_##symbol##_begin, html_##symbol##_end}
 static const struct html_asset rows[] = {
-    ROW(page), ROW(style), ROW(base), ROW(view), ROW(lanes), ROW(charts), ROW(cards), ROW(tables), ROW(main), ROW(licences), ROW(dygraphs),
+    ROW(page), ROW(style), ROW(base), ROW(view), ROW(lanes), ROW(charts), ROW(cards), ROW(waterfall), ROW(tables), ROW(main), ROW(licences), ROW(dygraphs),
 };
 
 const struct html_asset *html_asset(const char *name) {

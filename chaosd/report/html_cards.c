@@ -2,12 +2,13 @@
 /* One card a fault: who was hit and why that one, what its users noticed, what the pods' logs say. */
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "report/effect.h"
 #include "report/html_model.h"
 #include "report/worst.h"
 
 #include <string.h>
 
-enum { CARDS_MOST = 200, CANDIDATES_MOST = 50, EVIDENCE_BYTES = 1 << 20, WINDOWS_MOST = 8 };
+enum { CARDS_MOST = 200, CANDIDATES_MOST = 50, EVIDENCE_BYTES = 1 << 20, WINDOWS_MOST = 8, SIGHTINGS_MOST = 5000, NOTE_MOST = 400 };
 
 void page_choose_cards(struct page *p) {
     cleanup_free size_t *chosen = worst_acts(p->j, CARDS_MOST, &p->card_count);
@@ -92,6 +93,48 @@ static void put_window(struct page *p, const struct lane_figures *f, const struc
     jw_int(w, d->slow);
     page_shared(p, d, act);
     jw_text(w, d->suspect);
+    jw_ms(w, d->start - p->j->acts[act].at);
+    jw_ms(w, d->end == UNKNOWN_NS ? UNKNOWN_NS : d->end - p->j->acts[act].at);
+    jw_end(w, ']');
+}
+
+static void put_note(struct jw *w, const char *s) {
+    if (s)
+        jw_text_n(w, s, strnlen(s, NOTE_MOST));
+    else
+        jw_null(w);
+}
+
+/* What the control plane said. Nothing where none was followed. room: how many all cards may still have. */
+static void put_timeline(struct page *p, const struct act_figures *f, size_t *room) {
+    struct jw *w = &p->w;
+    size_t n = f->timeline_count < *room ? f->timeline_count : *room;
+    if (!f->timeline_count && !f->not_reached_count)
+        return;
+    *room -= n;
+    jw_begin(jw_key(w, "timeline"), '[');
+    for (size_t i = 0; i < n; i++) {
+        const struct sighting *m = &f->timeline[i];
+        jw_begin(w, '[');
+        jw_text(w, m->what);
+        jw_ms(w, m->at);
+        jw_ms(w, m->from);
+        jw_text(w, m->object);
+        jw_text(w, m->stamp);
+        put_note(w, m->note);
+        jw_bool(w, m->late);
+        jw_end(w, ']');
+    }
+    jw_end(w, ']');
+    jw_int(jw_key(w, "timeline_left_out"), (int64_t)(f->timeline_left_out + f->timeline_count - n));
+    jw_begin(jw_key(w, "not_reached"), '[');
+    for (size_t i = 0; i < f->not_reached_count; i++) {
+        jw_begin(w, '[');
+        jw_text(w, f->not_reached[i].what);
+        jw_text(w, f->not_reached[i].object);
+        put_note(w, f->not_reached[i].why);
+        jw_end(w, ']');
+    }
     jw_end(w, ']');
 }
 
@@ -157,6 +200,19 @@ static void put_flags(struct page *p, const struct act_figures *f) {
             jw_bool(jw_key(&p->w, rows[i].key), true);
 }
 
+/* Of a network fault; only what there is. */
+static void put_effect(struct page *p, const struct act_figures *f) {
+    cleanup_buf struct buf line = {0};
+    if (effect_say(f, &line))
+        jw_text(jw_key(&p->w, "effect"), buf_ok(&line) ? line.data : NULL);
+    if (f->trouble)
+        jw_text(jw_key(&p->w, "trouble"), f->trouble);
+    if (f->acted && !f->observed && act_unseen_why(f))
+        jw_text(jw_key(&p->w, "unseen"), act_unseen_why(f));
+    if (f->unable)
+        jw_bool(jw_key(&p->w, "unable"), true);
+}
+
 static void put_lines(struct page *p, const struct evidence *e, size_t *budget) {
     struct jw *w = &p->w;
     jw_begin(jw_key(w, "log"), '[');
@@ -177,7 +233,7 @@ static void put_lines(struct page *p, const struct evidence *e, size_t *budget) 
 void page_cards(struct page *p) {
     struct evidence *evidence = page_evidence(p);
     const struct event **events = selections(p);
-    size_t budget = EVIDENCE_BYTES;
+    size_t budget = EVIDENCE_BYTES, room = SIGHTINGS_MOST;
     if (!evidence || !events) {
         p->failed = true;
         return;
@@ -195,12 +251,14 @@ void page_cards(struct page *p) {
         page_time(p, f->at);
         jw_text(jw_key(&p->w, "why"), f->why);
         put_flags(p, f);
+        put_effect(p, f);
         put_milestones(p, f);
         put_role(p, f);
         if (events[i])
             put_selection(p, events[i]);
         put_windows(p, (int)p->cards[i]);
         put_losses(p, p->cards[i]);
+        put_timeline(p, f, &room);
         put_lines(p, &evidence[i], &budget);
         jw_end(&p->w, '}');
     }

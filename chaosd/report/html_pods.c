@@ -57,6 +57,7 @@ static void change(struct life *f, const char *kind) {
     static const struct { const char *kind; int state, frozen; /* -1: as it was */ } rows[] = {
         {"created", STARTING, 0}, {"started", STARTING, 0}, {"exited", DOWN, 0}, {"ready", READY, -1},  {"unready", UNREADY, -1},
         {"frozen", -1, 1},        {"thawed", -1, 0},        {"backoff", DOWN, 0}, {"failed", DOWN, 0},  {"removed", GONE, 0},
+        {"terminating", UNREADY, -1},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         if (!strcmp(rows[i].kind, kind)) {

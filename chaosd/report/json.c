@@ -7,6 +7,7 @@
 #include "report/probes.h"
 #include "report/worst.h"
 #include "report/ledger.h"
+#include "report/timeline.h"
 
 #include <errno.h>
 #include <math.h>
@@ -34,8 +35,6 @@ static json_t *done(struct put *p) {
 static json_t *real(double v, double unit) { return isnan(v) || isinf(v) ? json_null() : json_real(round(v * unit) / unit); }
 
 static json_t *ms(double v) { return real(v, 1e3); }
-
-static json_t *text_or_null(const char *s) { return s ? json_string(s) : json_null(); }
 
 static json_t *copy_or_null(const json_t *v) { return v ? json_deep_copy(v) : json_null(); }
 
@@ -100,7 +99,7 @@ static json_t *window_json(const struct judgement *j, const struct downtime *d, 
     }
     put(&p, "censored", json_boolean(d->censored));
     put(&p, "stalled", json_boolean(d->stalled));
-    put(&p, "suspect", text_or_null(d->suspect));
+    put(&p, "suspect", json_string_or_null(d->suspect));
     return done(&p);
 }
 
@@ -185,7 +184,7 @@ static json_t *figures_json(const struct judgement *j, const struct lane_figures
     put(&p, "slow_ms", json_ms(f->slow_limit));
     put(&p, "degradation", f->slow_known ? windows_json(j, f->degradation, f->degradation_count, true) : json_null());
     put(&p, "degradation_total", f->slow_known ? json_integer((json_int_t)f->degradation_count) : json_null());
-    put(&p, "degradation_unknown", text_or_null(f->slow_unknown));
+    put(&p, "degradation_unknown", json_string_or_null(f->slow_unknown));
     return done(&p);
 }
 
@@ -214,7 +213,7 @@ static json_t *recovery_json(const struct act_figures *f) {
     put(&p, "censored", json_boolean(f->censored));
     put(&p, "at_least_ms", json_ms(f->at_least));
     put(&p, "stalled", json_boolean(f->stalled));
-    put(&p, "suspect", text_or_null(f->suspect));
+    put(&p, "suspect", json_string_or_null(f->suspect));
     return done(&p);
 }
 
@@ -240,9 +239,40 @@ static json_t *role_json(const struct act_figures *f) {
     put(&p, "before", json_string(f->role_before));
     put(&p, "seen_before_ms", offset(f->role_seen_before));
     put(&p, "before_data", copy_or_null(f->role_before_data));
-    put(&p, "after", text_or_null(f->role_after));
+    put(&p, "after", json_string_or_null(f->role_after));
     put(&p, "after_ms", offset(f->role_after_at));
     put(&p, "after_data", copy_or_null(f->role_after_data));
+    return done(&p);
+}
+
+static json_t *count_or_null(int64_t n) { return n < 0 ? json_null() : json_integer(n); }
+
+static json_t *affected_json(const struct act_figures *f) {
+    if (!f->by)
+        return json_null();
+    struct put p = {json_object(), false};
+    put(&p, "packets", count_or_null(f->affected.packets));
+    put(&p, "bytes", count_or_null(f->affected.bytes));
+    put(&p, "queue_sent", count_or_null(f->affected.queue_sent));
+    put(&p, "queue_dropped", count_or_null(f->affected.queue_dropped));
+    put(&p, "drain_ms", json_ms(f->affected.drain));
+    put(&p, "cut", json_integer(f->affected.cut));
+    return done(&p);
+}
+
+static json_t *measured_json(const struct act_measured *m) {
+    if (!m->known)
+        return json_null();
+    struct put p = {json_object(), false};
+    put(&p, "sent", json_integer(m->sent));
+    put(&p, "lost", json_integer(m->lost));
+    put(&p, "sent_after", json_integer(m->sent_after));
+    put(&p, "lost_after", json_integer(m->lost_after));
+    put(&p, "rtt_ms", json_pack("{s:o,s:o}", "during", json_ms(m->rtt), "after", json_ms(m->rtt_after)));
+    put(&p, "added_ms", offset(m->added));
+    put(&p, "loss", json_pack("{s:o,s:o,s:o}", "share", m->sent ? real((double)m->lost / (double)m->sent, 1e9) : json_null(), "low",
+                              m->sent ? real(m->loss_low, 1e9) : json_null(), "high", m->sent ? real(m->loss_high, 1e9) : json_null()));
+    put(&p, "why", json_string_or_null(m->why));
     return done(&p);
 }
 
@@ -261,10 +291,15 @@ static json_t *act_json(const struct judgement *j, size_t i) {
     put(&p, "observed_ms", f->observed && f->acted ? offset(f->observed_at - f->at) : json_null());
     put(&p, "reverted", f->holds && f->acted ? json_boolean(f->reverted) : json_null()); /* null: nothing to revert */
     put(&p, "reverted_ms", f->reverted && f->acted ? offset(f->reverted_at - f->at) : json_null());
-    put(&p, "why", text_or_null(f->why));
+    put(&p, "why", json_string_or_null(f->why));
+    put(&p, "unable", json_string_or_null(f->unable));
+    put(&p, "trouble", json_string_or_null(f->trouble));
+    put(&p, "affected", affected_json(f));
+    put(&p, "measured", measured_json(&f->measured));
     put(&p, "recovery", recovery_json(f));
     put(&p, "role", role_json(f));
     put(&p, "marks", marks_json(f));
+    p.failed |= p.o && timeline_json(f, p.o) < 0;
     return done(&p);
 }
 
@@ -314,12 +349,7 @@ json_t *report_summary(const struct judgement *j) {
 
 static int render(const struct judgement *j, struct buf *out, struct error *err) {
     cleanup_json json_t *tree = report_summary(j);
-    cleanup_free char *text = tree ? json_dumps(tree, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) : NULL;
-    if (!text)
-        return error_set(err, -ENOMEM, "summary: out of memory");
-    buf_str(out, text);
-    buf_str(out, "\n");
-    return buf_ok(out) ? 0 : error_set(err, -ENOMEM, "summary: out of memory");
+    return json_file(tree, "summary", out, err);
 }
 
 const struct report_kind report_json = {.name = "json", .file = "summary.json", .render = render};

@@ -4,18 +4,20 @@
 #include "base/json.h"
 #include "check/notes.h"
 #include "check/words.h"
+#include "report/effect.h"
 #include "report/external.h"
 #include "report/grid.h"
 #include "report/kinds.h"
 #include "report/probes.h"
 #include "report/ledger.h"
+#include "report/timeline.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <string.h>
 
-enum { ROWS_MOST = 100 }; /* a job page takes 1 MiB; the rest is in the other reports */
+enum { TIMELINES_MOST = 10, ROWS_MOST = 100 }; /* a job page takes 1 MiB; the rest is in the other reports */
 
 struct page {
     const struct judgement *j;
@@ -174,13 +176,15 @@ static void put_externals(struct page *p) {
 
 static const char *state_of(const struct act_figures *f) {
     if (f->skipped)
-        return "skipped";
+        return f->unable ? "cannot be done here" : "skipped";
     if (!f->acted)
         return "not carried out";
     if (f->holds && !f->reverted)
         return "**not reverted**";
     if (!f->observed)
         return "never seen in effect";
+    if (f->trouble)
+        return "not in effect as asked";
     return f->stalled ? "chaosd stalled" : f->noticed ? f->censored ? "not recovered" : "recovered" : f->censored ? "unknown" : "not noticed";
 }
 
@@ -213,9 +217,15 @@ static void put_act_row(struct page *p, size_t i) {
     else
         buf_str(p->out, f->acted ? "none" : "-");
     buf_printf(p->out, " | %s", state_of(f));
-    if (f->why) {
+    const char *why = f->why ? f->why : f->acted && !f->observed ? act_unseen_why(f) : f->trouble;
+    if (why) {
         buf_str(p->out, ": ");
-        put_text(p, f->why);
+        put_text(p, why);
+    }
+    cleanup_buf struct buf effect = {0};
+    if (effect_say(f, &effect)) {
+        buf_str(p->out, "; ");
+        put_text(p, buf_ok(&effect) ? effect.data : "");
     }
     buf_str(p->out, " |\n");
 }
@@ -230,6 +240,54 @@ static void put_acts(struct page *p) {
         put_act_row(p, i);
     put_more(p, n, p->j->act_count);
     buf_str(p->out, "\nMilliseconds from the act; full: every replica ready again.\n");
+}
+
+static void put_timeline(struct page *p, const struct act_figures *f) {
+    size_t n = 0;
+    struct timeline_row *rows = timeline_rows(f, p->a, &n);
+    cleanup_buf struct buf missing = {0};
+    p->out->failed |= !rows;
+    buf_str(p->out, "\n");
+    put_name(p, f->fault);
+    buf_printf(p->out, " %u on ", f->occurrence);
+    put_name(p, f->target);
+    buf_str(p->out, "\n\n| ms | what | of | server's time | |\n| ---: | :--- | :--- | :--- | :--- |\n");
+    for (size_t i = 0; rows && i < n; i++) {
+        char when[3 * WORDS_SIZE];
+        cleanup_buf struct buf whose = {0};
+        timeline_when(&rows[i], when, sizeof when);
+        timeline_whose(&rows[i], &whose);
+        buf_printf(p->out, "| %s | ", when);
+        put_text(p, rows[i].what);
+        buf_str(p->out, " | ");
+        put_name(p, buf_ok(&whose) ? whose.data : "");
+        buf_str(p->out, " | ");
+        put_text(p, rows[i].stamp ? rows[i].stamp : "");
+        buf_str(p->out, " | ");
+        put_text(p, rows[i].note ? rows[i].note : "");
+        buf_str(p->out, " |\n");
+    }
+    if (timeline_missing(f, &missing)) {
+        buf_str(p->out, "\nNot reached: ");
+        put_text(p, buf_ok(&missing) ? missing.data : "");
+        buf_str(p->out, ".\n");
+    }
+}
+
+static void put_timelines(struct page *p) {
+    size_t all = 0;
+    for (size_t i = 0; i < p->j->act_count; i++) {
+        const struct act_figures *f = &p->j->acts[i];
+        if (!f->timeline_count && !f->not_reached_count)
+            continue;
+        if (!all++)
+            buf_str(p->out, "\n### The control plane\n");
+        if (all <= TIMELINES_MOST)
+            put_timeline(p, f);
+    }
+    put_more(p, all < TIMELINES_MOST ? all : TIMELINES_MOST, all);
+    if (all)
+        buf_str(p->out, "\nMilliseconds from the act, as chaosd saw it; the server's own clock stands beside it and is never computed with.\n");
 }
 
 static void put_probe_row(struct page *p, const struct probe_figures *f) {
@@ -307,6 +365,7 @@ static int render(const struct judgement *j, struct buf *out, struct error *err)
         put_loads(&p);
         put_externals(&p);
         put_acts(&p);
+        put_timelines(&p);
         put_probes(&p);
         put_ledgers(&p);
         put_checks(&p);

@@ -10,13 +10,11 @@
 static json_t *real(double v, double unit) { return isnan(v) || isinf(v) ? json_null() : json_real(round(v * unit) / unit); }
 static json_t *ms(double v) { return real(v, 1e3); }
 static json_t *share(double v) { return real(v, 1e9); }
-static json_t *text_or_null(const char *s) { return s ? json_string(s) : json_null(); }
-
 /* A folder may be named by any bytes; JSON holds text. */
 static json_t *run_json(const struct series *s, const struct series_run *r) {
     const char *folder = text_clean(s->arena, r->folder);
     return json_pack("{s:s,s:s,s:s,s:o,s:o,s:s,s:s,s:I,s:o,s:b}", "folder", folder ? folder : "", "run", r->name, "scenario", r->scenario, "digest",
-                     text_or_null(r->digest), "seed", text_or_null(r->seed), "verdict", verdict_names[r->verdict], "why", r->why, "acts",
+                     json_string_or_null(r->digest), "seed", json_string_or_null(r->seed), "verdict", verdict_names[r->verdict], "why", r->why, "acts",
                      (json_int_t)r->acts, "slowest_recovery_ms", ms(r->slowest_ms), "slowest_open", r->slowest_open);
 }
 
@@ -36,7 +34,7 @@ static json_t *bound_json(const struct series_bound *b) {
 }
 
 static json_t *recoveries_json(const struct series_recoveries *r) {
-    return json_pack("{s:o,s:s,s:I,s:I,s:I,s:o,s:o,s:{s:o,s:o,s:o,s:I},s:o,s:o}", "fault", text_or_null(r->fault), "milestone",
+    return json_pack("{s:o,s:s,s:I,s:I,s:I,s:o,s:o,s:{s:o,s:o,s:o,s:I},s:o,s:o}", "fault", json_string_or_null(r->fault), "milestone",
                      milestone_names[r->milestone], "count", (json_int_t)r->of.count, "open", (json_int_t)r->of.open, "unmeasured",
                      (json_int_t)r->of.unmeasured, "min_ms", ms(r->least), "max_ms", ms(r->most), "median", "ms", ms(r->median), "low_ms",
                      ms(r->low), "high_ms", ms(r->high), "missing", (json_int_t)r->median_missing, "p95", bound_json(&r->p95), "p99",
@@ -64,10 +62,5 @@ static json_t *tree(const struct series *s) {
 
 int series_json(const struct series *s, struct buf *out, struct error *err) {
     cleanup_json json_t *t = tree(s);
-    cleanup_free char *text = t ? json_dumps(t, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) : NULL;
-    if (!text)
-        return error_set(err, -ENOMEM, "runs together: out of memory");
-    buf_str(out, text);
-    buf_str(out, "\n");
-    return buf_ok(out) ? 0 : error_set(err, -ENOMEM, "runs together: out of memory");
+    return json_file(t, "runs together", out, err);
 }

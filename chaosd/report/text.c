@@ -3,11 +3,13 @@
 #include "base/json.h"
 #include "check/notes.h"
 #include "check/words.h"
+#include "report/effect.h"
 #include "report/external.h"
 #include "report/grid.h"
 #include "report/kinds.h"
 #include "report/probes.h"
 #include "report/text_windows.h"
+#include "report/timeline.h"
 #include "report/worst.h"
 #include "report/ledger.h"
 
@@ -226,7 +228,7 @@ static int put_notes(const struct judgement *j, const size_t *told, size_t n, st
         else if (!f->acted)
             rc = put_note(a, out, f, "was not carried out", f->why);
         else if (!f->observed)
-            rc = put_note(a, out, f, "was never seen in effect", NULL);
+            rc = put_note(a, out, f, "was never seen in effect", act_unseen_why(f));
         if (rc == 0 && f->stuck)
             rc = put_note(a, out, f, "was NOT REVERTED", f->acted ? f->why : NULL);
         else if (rc == 0 && f->acted && f->holds && !f->reverted)
@@ -235,6 +237,20 @@ static int put_notes(const struct judgement *j, const size_t *told, size_t n, st
             return rc;
     }
     return 0;
+}
+
+/* What network faults did to packets. */
+static int put_effects(const struct judgement *j, const size_t *told, size_t n, struct arena *a, struct buf *out) {
+    int rc = 0;
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        const struct act_figures *f = &j->acts[told[i]];
+        cleanup_buf struct buf line = {0};
+        if (f->trouble && f->observed)
+            rc = put_note(a, out, f, "was not in effect as asked", f->trouble);
+        if (rc == 0 && effect_say(f, &line))
+            rc = buf_ok(&line) ? put_note(a, out, f, line.data, NULL) : -ENOMEM;
+    }
+    return rc;
 }
 
 /* What the pods' own logs say of the same moments, in the same measure. */
@@ -287,7 +303,9 @@ static int put_acts(const struct judgement *j, struct arena *a, struct buf *out)
     if (n < j->act_count)
         buf_printf(out, "  and %s more acts, none of them worse\n", words_count((int64_t)(j->act_count - n), more));
     int rc = put_notes(j, told, n, a, out);
-    return rc < 0 ? rc : put_marks(j, told, n, a, out);
+    rc = rc < 0 ? rc : put_effects(j, told, n, a, out);
+    rc = rc < 0 ? rc : put_marks(j, told, n, a, out);
+    return rc < 0 ? rc : timeline_text(j, told, n, a, WIDTH, out);
 }
 
 static void put_ledger_row(struct grid *g, const struct ledger_figures *f) {

@@ -26,8 +26,9 @@ void doc_free(struct doc *d) {
 
 static int doc_new(const char *name, struct doc **ret) {
     cleanup(docp_free) struct doc *d = calloc(1, sizeof *d);
-    if (!d || !(d->name = strdup(name)) || !(d->arena = arena_new()) || positions_init(&d->positions, d->arena) < 0)
+    if (!d || !(d->name = strdup(name)) || !(d->arena = arena_new()))
         return -ENOMEM;
+    positions_init(&d->positions, d->arena);
     *ret = take_ptr(d);
     return 0;
 }
@@ -51,6 +52,16 @@ int doc_parse(const char *name, const char *text, size_t len, struct doc **ret, 
     if (rc == 0)
         *ret = take_ptr(d);
     return rc;
+}
+
+int doc_of(const char *name, json_t *root, doc_origin *origin, void *arg, struct doc **ret, struct error *err) {
+    cleanup_json json_t *tree = root;
+    if (!tree || doc_new(name, ret) < 0)
+        return error_set(err, -ENOMEM, "%s: out of memory", name);
+    (*ret)->root = take_ptr(tree);
+    (*ret)->origin = origin;
+    (*ret)->origin_arg = arg;
+    return 0;
 }
 
 /* To the end of the file, or one byte past the limit, which doc_parse then refuses. */
@@ -187,6 +198,16 @@ void doc_position(const struct doc *d, const char *path, int key, int *ret_line,
     *ret_column = of_key ? at->key_column : at->column;
 }
 
+/* "--loss: 101% is out of range", without the field's name, which the origin says better. */
+static int origin_error(const struct doc *d, const char *path, const char *text, struct error *err, int rc) {
+    char field[64];
+    const char *from = d->origin(path, d->origin_arg), *colon = strstr(text, ": ");
+    int len = snprintf(field, sizeof field, "/%.*s", colon ? (int)(colon - text) : 0, text);
+    const char *at = from && len > 1 && len < (int)sizeof field ? strstr(path, field) : NULL;
+    bool again = at && (at[len] == 0 || at[len] == '/');
+    return error_set(err, rc, "%s: %s", from ? from : d->name, again ? colon + 2 : text);
+}
+
 int doc_error(const struct doc *d, const char *path, int key, struct error *err, int rc, const char *fmt, ...) {
     char text[900];
     int line, column;
@@ -194,6 +215,8 @@ int doc_error(const struct doc *d, const char *path, int key, struct error *err,
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    if (d->origin)
+        return origin_error(d, path, text, err, rc);
     doc_position(d, path, key, &line, &column);
     return error_set(err, rc, "%s:%d:%d: %s", d->name, line, column, text);
 }

@@ -14,6 +14,10 @@ struct doc;
 /* name is for messages: "drill.yaml:12:5: ...". */
 int doc_parse(const char *name, const char *text, size_t len, struct doc **ret, struct error *err);
 int doc_load(const char *path, struct doc **ret, struct error *err); /* "-" is standard input */
+/* A tree that comes from no text, such as a command's options. An error begins with what origin says of the path ("--loss"), with name where
+ * that is NULL. root is stolen, name and origin's answer are borrowed. */
+typedef const char *doc_origin(const char *path, void *arg);
+int doc_of(const char *name, json_t *root, doc_origin *origin, void *arg, struct doc **ret, struct error *err);
 void doc_free(struct doc *d);                                       /* NULL-safe */
 const char *doc_name(const struct doc *d);
 json_t *doc_root(const struct doc *d); /* borrowed */

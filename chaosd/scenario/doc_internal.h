@@ -11,6 +11,8 @@ struct doc {
     json_t *root;
     struct arena *arena;
     struct positions positions;
+    doc_origin *origin; /* NULL: a text, whose values have positions */
+    void *origin_arg;
 };
 
 /* Aliases may repeat texts: together they hold at most so many bytes. */

@@ -3,13 +3,13 @@
 /* doc.c's memory of where each value stood: one entry a value, found step by step from the root, so that memory is
  * bounded by the number of values, not by the length of their paths. */
 #include "base/arena.h"
+#include "base/table.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
 struct position {
-    struct position *next; /* in the bucket */
-    uint64_t hash;
+    struct table_link link;
     uint32_t parent, id;
     const char *key;
     int line, column;         /* of the value, from 1 */
@@ -19,13 +19,12 @@ struct position {
 
 struct positions {
     struct arena *arena;
-    struct position **buckets;
-    size_t bucket_count, count;
+    struct table table;
     uint32_t last_id;
     struct position root;
 };
 
-int positions_init(struct positions *p, struct arena *a); /* 0 or -ENOMEM */
+void positions_init(struct positions *p, struct arena *a);
 void positions_free(struct positions *p);
 struct position *positions_add(struct positions *p, const struct position *parent, const char *key); /* NULL: out of memory */
 struct position *positions_child(const struct positions *p, const struct position *parent, const char *key); /* NULL: absent */

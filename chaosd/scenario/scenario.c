@@ -17,8 +17,6 @@ struct raw {
     json_t *parameters;
 };
 
-static const char *const quorum_names[] = {[QUORUM_NONE] = "none", [QUORUM_MAJORITY] = "majority", NULL};
-
 static const struct field cluster_fields[] = {
     {.name = "kind", .type = F_KIND, .offset = offsetof(struct cluster_spec, kind), .kinds = KIND_CLUSTER, .required = true,
      .doc = "Which cluster."},
@@ -93,19 +91,6 @@ static const struct shape fault_shape = {
     .name = "fault", .size = sizeof(struct fault_spec), .fields = fault_fields, .doc = "What goes wrong, to whom, and when.",
 };
 
-static const struct field guards_fields[] = {
-    {.name = "quorum", .type = F_ENUM, .offset = offsetof(struct guards, quorum), .def = "none", .values = quorum_names,
-     .doc = "majority: never leave fewer ready pods of a workload than a majority of its replicas; none: no such floor."},
-    {.name = "minReady", .type = F_INT, .offset = offsetof(struct guards, min_ready), .def = "0", .min = 0, .max = 1000000,
-     .doc = "Never leave fewer ready pods of a workload than this."},
-    {.name = "maxConcurrent", .type = F_INT, .offset = offsetof(struct guards, max_concurrent), .def = "0", .min = 0, .max = 1000000,
-     .doc = "Pods under a fault at once; 0 for no limit."},
-    {0},
-};
-static const struct shape guards_shape = {
-    .name = "guards", .size = sizeof(struct guards), .fields = guards_fields, .doc = "What chaosd refuses to do.",
-};
-
 #define AT(member) offsetof(struct raw, member)
 static const struct field scenario_fields[] = {
     {.name = "name", .type = F_NAME, .offset = AT(s.name), .required = true, .doc = "The scenario's name; run folders are named by it."},
@@ -151,9 +136,15 @@ static int decode_defaults(const struct shape *shape, struct arena *a, void **re
 }
 
 static int fill_defaults(struct scenario *s, struct error *err) {
-    void *guards = s->guards, *window = NULL;
+    void *guards = s->guards, *window = NULL, *steady = NULL;
     int r = guards ? 0 : decode_defaults(&guards_shape, s->arena, &guards, err);
     s->guards = guards;
+    if (r == 0)
+        r = decode_defaults(&steady_shape, s->arena, &steady, err);
+    if (r == 0) {
+        s->guards->steady_given = s->guards->steady != NULL;
+        s->guards->steady = s->guards->steady_given ? s->guards->steady : steady;
+    }
     if (r == 0)
         r = decode_defaults(&window_shape, s->arena, &window, err);
     struct load_spec *loads = s->loads.items;

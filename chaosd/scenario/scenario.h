@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* A scenario, loaded, validated and decoded. Immutable once loaded. */
+#include "scenario/guards.h"
 #include "scenario/selector.h"
 #include "scenario/step.h"
 
@@ -43,13 +44,6 @@ struct probe_spec { /* the steady state, asked beside the loads */
     int64_t interval_ns, timeout_ns, delay_ns;
     int64_t attempts;
     bool stop;
-};
-
-enum quorum_guard { QUORUM_NONE, QUORUM_MAJORITY };
-struct guards {
-    int quorum;            /* never leave fewer ready pods of a workload than a majority of its replicas */
-    int64_t min_ready;     /* nor fewer than this */
-    int64_t max_concurrent; /* pods under a fault at once; 0: no limit */
 };
 
 struct scenario {

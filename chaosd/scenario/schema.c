@@ -21,6 +21,16 @@ int decode_fail(const struct decoder *d, const char *path, int key, const char *
     return doc_error(d->doc, path, key, d->err, -EINVAL, "%s", text);
 }
 
+int schema_bad(const struct schema_at *at, const char *field, struct error *err, const char *fmt, ...) {
+    char path[512], text[900];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    snprintf(path, sizeof path, "%s/%s", at->path, field);
+    return doc_error(at->doc, path, 0, err, -EINVAL, "%s", text);
+}
+
 int decode_no_memory(const struct decoder *d) {
     return error_set(d->err, -ENOMEM, "%s: out of memory", doc_name(d->doc));
 }

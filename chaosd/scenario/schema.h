@@ -23,6 +23,7 @@ enum field_type {
     F_RATE,           /* int64_t, events a second * 10^6 */
     F_PERCENT,        /* int64_t ppm                     */
     F_BYTES,          /* int64_t                         */
+    F_BANDWIDTH,      /* int64_t, bits a second          */
     F_ENUM,           /* int: index into values          */
     F_STRINGS,        /* struct strings; a single string is a list of one */
     F_TEMPLATES,      /* struct templates                */
@@ -62,12 +63,15 @@ struct field {
     const char *doc;           /* one sentence, ends with a period */
 };
 
-/* What a check may look at beside the struct: it adds errors at "path/field". */
+/* What a check may look at beside the struct: it adds errors at "path/field" by schema_bad. */
 struct schema_at {
     const struct doc *doc;
     const char *path;
     struct arena *arena;
 };
+
+/* A check's error at the field of its value; -EINVAL. */
+int schema_bad(const struct schema_at *at, const char *field, struct error *err, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 struct shape {
     const char *name; /* for docs and messages: "workload" */

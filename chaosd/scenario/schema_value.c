@@ -34,12 +34,20 @@ static void format_percent(int64_t v, char *out, size_t size) {
     format_decimal(v, 10000, 4, "%", out, size);
 }
 
-static void format_bytes(int64_t v, char *out, size_t size) {
-    static const char *const units[] = {"", "KiB", "MiB", "GiB", "TiB"};
+/* In the largest unit that leaves a whole number. */
+static void format_whole(int64_t v, int64_t step, const char *const units[5], char *out, size_t size) {
     size_t i = 0;
-    for (; v && v % 1024 == 0 && i + 1 < ARRAY_SIZE(units); i++)
-        v /= 1024;
+    for (; v && v % step == 0 && i < 4; i++)
+        v /= step;
     snprintf(out, size, "%" PRId64 "%s", v, units[i]);
+}
+
+static void format_bytes(int64_t v, char *out, size_t size) {
+    format_whole(v, 1024, (const char *const[5]){"", "KiB", "MiB", "GiB", "TiB"}, out, size);
+}
+
+static void format_bandwidth(int64_t v, char *out, size_t size) {
+    format_whole(v, 1000, (const char *const[5]){"bit", "kbit", "mbit", "gbit", "tbit"}, out, size);
 }
 
 /* Types that are one integer: how to read it, how to write a limit. */
@@ -52,6 +60,7 @@ static const struct quantity {
     [F_RATE] = {parse_rate, format_rate},
     [F_PERCENT] = {parse_percent, format_percent},
     [F_BYTES] = {parse_bytes, format_bytes},
+    [F_BANDWIDTH] = {parse_bandwidth, format_bandwidth},
 };
 
 /* What a scalar type looks like, for whoever wrote something else. */
@@ -67,6 +76,7 @@ static const char *const examples[] = {
     [F_RATE] = "a rate such as 200/s",
     [F_PERCENT] = "a percentage such as 5%",
     [F_BYTES] = "a size such as 64KiB",
+    [F_BANDWIDTH] = "a bandwidth such as 10mbit",
     [F_ENUM] = "one of its words",
     [F_STRINGS] = "a string, or a list of strings such as [a, b]",
     [F_TEMPLATES] = "a string, or a list of strings such as [a, b]",
@@ -317,6 +327,7 @@ static const decode_fn decoders[] = {
     [F_RATE] = decode_quantity,
     [F_PERCENT] = decode_quantity,
     [F_BYTES] = decode_quantity,
+    [F_BANDWIDTH] = decode_quantity,
     [F_ENUM] = decode_enum,
     [F_ENUMS] = decode_elements,
     [F_STRINGS] = decode_elements,

@@ -2,8 +2,10 @@
 #include "scenario/selector.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/units.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +17,8 @@ const char *const select_mode_names[] = {
     [MODE_ONE] = "one", [MODE_ALL] = "all", [MODE_FIXED] = "fixed", [MODE_FIXED_PERCENT] = "fixed-percent",
     [MODE_RANDOM_MAX_PERCENT] = "random-max-percent", NULL,
 };
+
+const char *const select_phase_names[] = {"Pending", "Running", "CrashLoopBackOff", "Ended", NULL};
 
 static const char *const operator_names[] = {
     [OP_IN] = "In", [OP_NOT_IN] = "NotIn", [OP_EXISTS] = "Exists", [OP_DOES_NOT_EXIST] = "DoesNotExist", NULL,
@@ -58,6 +62,29 @@ static const struct shape expression_shape = {
     .doc = "A label expression with Kubernetes' meaning: NotIn holds too where the label is absent.",
 };
 
+static int owner_check(void *value, const struct schema_at *at, struct error *err) {
+    const struct owner_selector *o = value;
+    const char *p = o->kind;
+    while (isalnum((unsigned char)*p))
+        p++;
+    if (*p || p == o->kind)
+        return schema_bad(at, "kind", err, "\"%s\" is no kind of object: expected the like of Deployment, StatefulSet, DaemonSet, ReplicaSet", o->kind);
+    if (o->name && !*o->name)
+        return schema_bad(at, "name", err, "an empty name: leave it out for any %s", o->kind);
+    return 0;
+}
+
+static const struct field owner_fields[] = {
+    {.name = "kind", .type = F_STRING, .offset = offsetof(struct owner_selector, kind), .required = true,
+     .doc = "Its kind, as in Deployment, StatefulSet, DaemonSet, ReplicaSet, Job; upper and lower case are one."},
+    {.name = "name", .type = F_STRING, .offset = offsetof(struct owner_selector, name), .doc = "Its name; any when not given."},
+    {0},
+};
+static const struct shape owner_shape = {
+    .name = "owner", .size = sizeof(struct owner_selector), .fields = owner_fields, .check = owner_check,
+    .doc = "Something that made the pod, directly or through another: a ReplicaSet, and the Deployment that made it.",
+};
+
 static int check_fields(const struct selector *s, const struct schema_at *at, struct error *err) {
     const char *names[ARRAY_SIZE(pod_fields) + 1] = {NULL};
     for (size_t k = 0; k < ARRAY_SIZE(pod_fields); k++)
@@ -93,18 +120,46 @@ static int selector_check(void *value, const struct schema_at *at, struct error 
     return check_fields(s, at, err);
 }
 
+/* A selector, and what is excluded from one, which has no role and excludes nothing itself. */
+#define SELECTOR_FIELDS                                                                                                                    \
+    {.name = "namespaces", .type = F_STRINGS, .offset = offsetof(struct selector, namespaces), .doc = "Only in these; none given: in all."}, \
+        {.name = "labelSelectors", .type = F_STRING_MAP, .offset = offsetof(struct selector, label_selectors),                             \
+         .doc = "Labels the pod must carry, all of them."},                                                                                \
+        {.name = "expressionSelectors", .type = F_LIST, .offset = offsetof(struct selector, expression_selectors),                         \
+         .shape = &expression_shape, .doc = "Label expressions that must all hold."},                                                      \
+        {.name = "fieldSelectors", .type = F_STRING_MAP, .offset = offsetof(struct selector, field_selectors),                             \
+         .doc = "Fields the pod must show: metadata.name, metadata.namespace, spec.nodeName, status.phase."},                              \
+        {.name = "annotationSelectors", .type = F_STRING_MAP, .offset = offsetof(struct selector, annotation_selectors),                   \
+         .doc = "Annotations the pod must carry, all of them."},                                                                           \
+        {.name = "nodes", .type = F_STRINGS, .offset = offsetof(struct selector, nodes), .doc = "Only pods on these nodes."},              \
+        {.name = "pods", .type = F_STRINGS, .offset = offsetof(struct selector, pods), .doc = "Only these, as name or namespace/name."},   \
+        {.name = "owners", .type = F_LIST, .offset = offsetof(struct selector, owners), .shape = &owner_shape,                             \
+         .doc = "Only pods that one of these made. A pod without an owner is none of theirs."},                                            \
+        {.name = "phases", .type = F_ENUMS, .offset = offsetof(struct selector, phases), .values = select_phase_names,                     \
+         .doc = "Only pods in one of these phases."},                                                                                      \
+        {.name = "minAge", .type = F_DURATION, .offset = offsetof(struct selector, min_age_ns),                                            \
+         .doc = "Only pods that were made this long ago; whose age is not known is out."}
+
+static bool asks_nothing(const struct selector *s) {
+    return !s->namespaces.count && !s->label_selectors.count && !s->expression_selectors.count && !s->field_selectors.count &&
+           !s->annotation_selectors.count && !s->nodes.count && !s->pods.count && !s->owners.count && !s->phases.count && !s->min_age_ns;
+}
+
+static int exclude_check(void *value, const struct schema_at *at, struct error *err) {
+    if (asks_nothing(value))
+        return doc_error(at->doc, at->path, 0, err, -EINVAL, "exclude says nothing, so it would mean every pod: name who is left out, or remove it");
+    return selector_check(value, at, err);
+}
+
+static const struct field exclude_fields[] = {SELECTOR_FIELDS, {0}};
+static const struct shape exclude_shape = {
+    .name = "exclude", .size = sizeof(struct selector), .fields = exclude_fields, .check = exclude_check,
+    .doc = "Whom a selector leaves out: a pod is out when every criterion given here holds.",
+};
+
 static const struct field selector_fields[] = {
-    {.name = "namespaces", .type = F_STRINGS, .offset = offsetof(struct selector, namespaces), .doc = "Only in these; none given: in all."},
-    {.name = "labelSelectors", .type = F_STRING_MAP, .offset = offsetof(struct selector, label_selectors),
-     .doc = "Labels the pod must carry, all of them."},
-    {.name = "expressionSelectors", .type = F_LIST, .offset = offsetof(struct selector, expression_selectors), .shape = &expression_shape,
-     .doc = "Label expressions that must all hold."},
-    {.name = "fieldSelectors", .type = F_STRING_MAP, .offset = offsetof(struct selector, field_selectors),
-     .doc = "Fields the pod must show: metadata.name, metadata.namespace, spec.nodeName, status.phase."},
-    {.name = "annotationSelectors", .type = F_STRING_MAP, .offset = offsetof(struct selector, annotation_selectors),
-     .doc = "Annotations the pod must carry, all of them."},
-    {.name = "nodes", .type = F_STRINGS, .offset = offsetof(struct selector, nodes), .doc = "Only pods on these nodes."},
-    {.name = "pods", .type = F_STRINGS, .offset = offsetof(struct selector, pods), .doc = "Only these, as name or namespace/name."},
+    SELECTOR_FIELDS,
+    {.name = "exclude", .type = F_OBJECT, .offset = offsetof(struct selector, exclude), .shape = &exclude_shape, .doc = "But not these pods."},
     {.name = "role", .type = F_STRING, .offset = offsetof(struct selector, role),
      .doc = "Only the pods that hold this role (see roles) at the moment of the act; \"!leader\": "
             "only those that do not while another does."},
@@ -166,17 +221,41 @@ static bool expressions_hold(const struct selector *s, const json_t *labels) {
     return true;
 }
 
-static bool fields_match(const struct selector *s, const struct candidate *c) {
+/* ever: what the pod's life may still bring passes. */
+static bool fields_match(const struct selector *s, const struct candidate *c, bool ever) {
     for (size_t i = 0; i < s->field_selectors.count; i++) {
         const struct pair *wanted = &s->field_selectors.items[i];
-        const char *value = NULL;
+        const char *(*get)(const struct candidate *c) = NULL, *value;
         for (size_t k = 0; k < ARRAY_SIZE(pod_fields); k++)
             if (!strcmp(pod_fields[k].name, wanted->key))
-                value = pod_fields[k].get(c);
+                get = pod_fields[k].get;
+        value = get ? get(c) : NULL;
+        if (ever && (get == phase_of || (get == node_of && !value)))
+            continue;
         if (!value || strcmp(value, wanted->value))
             return false;
     }
     return true;
+}
+
+static bool owned(const struct selector *s, const struct candidate *c) {
+    const struct owner_selector *wanted = s->owners.items;
+    for (size_t i = 0; i < s->owners.count; i++)
+        for (size_t k = 0; c->owners && k < c->owners->count; k++)
+            if (!strcasecmp(wanted[i].kind, c->owners->items[k].kind) && (!wanted[i].name || !strcmp(wanted[i].name, c->owners->items[k].name)))
+                return true;
+    return !s->owners.count;
+}
+
+static bool in_phase(const struct selector *s, const struct candidate *c) {
+    for (size_t i = 0; i < s->phases.count; i++)
+        if (c->phase && !strcmp(c->phase, select_phase_names[s->phases.items[i]]))
+            return true;
+    return !s->phases.count;
+}
+
+static bool old_enough(const struct selector *s, const struct candidate *c) {
+    return !s->min_age_ns || (c->created_s && c->now_s - c->created_s >= (s->min_age_ns + NS_PER_S - 1) / NS_PER_S);
 }
 
 static bool pod_listed(const struct selector *s, const struct candidate *c) {
@@ -193,10 +272,115 @@ static bool pod_listed(const struct selector *s, const struct candidate *c) {
     return false;
 }
 
+static bool node_matches(const struct selector *s, const struct candidate *c, bool ever) {
+    return !s->nodes.count || (ever && !c->node) || listed(&s->nodes, c->node);
+}
+
+/* All that is no matter of time. */
+static bool lasting(const struct selector *s, const struct candidate *c, bool ever) {
+    return (!s->namespaces.count || listed(&s->namespaces, c->namespace)) && node_matches(s, c, ever) &&
+           (!s->pods.count || pod_listed(s, c)) && carries_all(&s->label_selectors, c->labels) &&
+           carries_all(&s->annotation_selectors, c->annotations) && fields_match(s, c, ever) && expressions_hold(s, c->labels) && owned(s, c);
+}
+
 bool selector_matches(const struct selector *s, const struct candidate *c) {
-    return !s || ((!s->namespaces.count || listed(&s->namespaces, c->namespace)) && (!s->nodes.count || listed(&s->nodes, c->node)) &&
-                  (!s->pods.count || pod_listed(s, c)) && carries_all(&s->label_selectors, c->labels) &&
-                  carries_all(&s->annotation_selectors, c->annotations) && fields_match(s, c) && expressions_hold(s, c->labels));
+    if (!s)
+        return true;
+    if (!lasting(s, c, false) || !in_phase(s, c) || (c->now_s && !old_enough(s, c)))
+        return false;
+    const struct selector *out = s->exclude; /* without a clock nobody is known to be of an age */
+    return !out || !lasting(out, c, false) || !in_phase(out, c) || !old_enough(out, c);
+}
+
+static bool matter_of_time(const struct selector *s) {
+    bool phase = s->phases.count || s->min_age_ns;
+    for (size_t i = 0; i < s->field_selectors.count; i++)
+        phase |= !strcmp(s->field_selectors.items[i].key, "status.phase");
+    return phase;
+}
+
+bool selector_may_match(const struct selector *s, const struct candidate *c) {
+    if (!s)
+        return true;
+    const struct selector *out = s->exclude;
+    return lasting(s, c, true) && !(out && !matter_of_time(out) && lasting(out, c, false));
+}
+
+/* --- for people --- */
+
+struct saying { struct buf *out; bool begun; };
+
+static void part(struct saying *w, const char *what) {
+    buf_printf(w->out, "%s%s", w->begun ? ", " : "", what);
+    w->begun = true;
+}
+
+static void say_list(struct saying *w, const char *what, const struct strings *list) {
+    for (size_t i = 0; i < list->count; i++) {
+        if (i == 0)
+            part(w, what);
+        buf_printf(w->out, "%s %s", i ? "," : list->count > 1 ? "s" : "", list->items[i]);
+    }
+}
+
+static void say_pairs(struct saying *w, const char *what, const struct pairs *list) {
+    for (size_t i = 0; i < list->count; i++) {
+        if (i == 0)
+            part(w, what);
+        buf_printf(w->out, "%s %s=%s", i ? "," : list->count > 1 ? "s" : "", list->items[i].key, list->items[i].value);
+    }
+}
+
+static void say_expressions(struct saying *w, const struct selector *s) {
+    const struct expression *e = s->expression_selectors.items;
+    for (size_t i = 0; i < s->expression_selectors.count; i++) {
+        part(w, "label ");
+        buf_printf(w->out, "%s %s", e[i].key, operator_names[e[i].op]);
+        for (size_t k = 0; k < e[i].values.count; k++)
+            buf_printf(w->out, "%s%s%s", k ? ", " : " (", e[i].values.items[k], k + 1 < e[i].values.count ? "" : ")");
+    }
+}
+
+static void say_life(struct saying *w, const struct selector *s) {
+    const struct owner_selector *o = s->owners.items;
+    char age[32];
+    for (size_t i = 0; i < s->owners.count; i++) {
+        if (i == 0)
+            part(w, "owner");
+        buf_printf(w->out, "%s %s%s%s", i ? " or" : "", o[i].kind, o[i].name ? "/" : "", o[i].name ? o[i].name : "");
+    }
+    for (size_t i = 0; i < s->phases.count; i++) {
+        if (i == 0)
+            part(w, "phase");
+        buf_printf(w->out, "%s %s", i ? " or" : "", select_phase_names[s->phases.items[i]]);
+    }
+    format_duration(s->min_age_ns, age, sizeof age);
+    if (s->min_age_ns)
+        part(w, "at least ");
+    if (s->min_age_ns)
+        buf_printf(w->out, "%s old", age);
+}
+
+void selector_say(const struct selector *s, struct buf *out) {
+    struct saying w = {.out = out};
+    say_pairs(&w, "label", &s->label_selectors);
+    say_expressions(&w, s);
+    say_pairs(&w, "field", &s->field_selectors);
+    say_pairs(&w, "annotation", &s->annotation_selectors);
+    say_life(&w, s);
+    say_list(&w, "pod", &s->pods);
+    say_list(&w, "on node", &s->nodes);
+    if (s->role) {
+        part(&w, "role ");
+        buf_str(out, s->role);
+    }
+    if (!w.begun)
+        part(&w, "any pod");
+    say_list(&w, "in namespace", &s->namespaces);
+    if (s->exclude) {
+        buf_str(out, "; but not ");
+        selector_say(s->exclude, out);
+    }
 }
 
 static int compare_text(const char *a, const char *b) { return strcmp(a ? a : "", b ? b : ""); }

@@ -26,6 +26,7 @@ static const struct type_words types[] = {
     [F_RATE] = {"rate", NUMBER "/[smh]|0", JSON_STRING_BIT | JSON_INTEGER_BIT, FORM_SCALAR},
     [F_PERCENT] = {"percentage", NUMBER "%|0", JSON_STRING_BIT | JSON_INTEGER_BIT, FORM_SCALAR},
     [F_BYTES] = {"size", NUMBER "(B|[kKMGT]B|[KMGT]iB?)?", JSON_STRING_BIT | JSON_INTEGER_BIT, FORM_SCALAR},
+    [F_BANDWIDTH] = {"bandwidth", NUMBER "([kKmMgGtT]i?)?(bit|bps)", JSON_STRING_BIT, FORM_SCALAR},
     [F_ENUM] = {"word", NULL, JSON_STRING_BIT, FORM_SCALAR},
     [F_ENUMS] = {"list of words", NULL, JSON_STRING_BIT, FORM_LIST},
     [F_STRINGS] = {"list of texts", NULL, TEXT_BITS, FORM_LIST},

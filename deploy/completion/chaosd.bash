@@ -12,18 +12,18 @@ _chaosd() {
     case $command in
     "")
         operand=COMMAND
-        words="run plan check report runs revert version --help --version" ;;
+        words="run plan check report runs inject revert version --help --version" ;;
     run)
         operand=SCENARIO
-        words="--seed --set --set-secret --out --yes --dry-run --json --quiet --no-live --help"
+        words="--seed --set --set-secret --out --yes --dry-run --strict --json --quiet --no-live --help"
         valued="--seed:N --set:NAME=VALUE --set-secret:NAME=VALUE --out:DIR -o:DIR" ;;
     plan)
         operand=SCENARIO
-        words="--seed --set --set-secret --out --yes --dry-run --json --quiet --no-live --help"
+        words="--seed --set --set-secret --out --yes --dry-run --strict --json --quiet --no-live --help"
         valued="--seed:N --set:NAME=VALUE --set-secret:NAME=VALUE --out:DIR -o:DIR" ;;
     check)
         operand=SCENARIO
-        words="--seed --set --set-secret --help"
+        words="--seed --set --set-secret --strict --help"
         valued="--seed:N --set:NAME=VALUE --set-secret:NAME=VALUE" ;;
     report)
         operand=RUN
@@ -33,10 +33,14 @@ _chaosd() {
         operand=
         words="--dir --number --json --rebuild --help"
         valued="--dir:DIR -d:DIR --number:N -n:N" ;;
+    inject)
+        operand=KIND
+        words="--netns --pid --dev --for --to --except --direction --port --target-port --protocol --latency --jitter --distribution --loss --duplicate --corrupt --reorder --gap --rate --correlation --limit --seed --set --name --wait --prove --yes --json --list --help"
+        valued="--netns:NAME --pid:PID --dev:NAME --for:TIME --to:PEER --except:CIDR --direction:WAY --port:PORT --target-port:PORT --protocol:NAME --latency:TIME --jitter:TIME --distribution:NAME --loss:SHARE --duplicate:SHARE --corrupt:SHARE --reorder:SHARE --gap:N --rate:RATE --correlation:SHARE --limit:N --seed:N --set:KEY=VALUE --name:NAME" ;;
     revert)
         operand=RUN
-        words="--all --force --help"
-        valued="" ;;
+        words="--all --force --cluster --kubeconfig --context --help"
+        valued="--kubeconfig:FILE --context:NAME" ;;
     version)
         operand=
         words="--help"

@@ -24,7 +24,9 @@ BUILD = pathlib.Path(os.environ.get("B", ROOT / "build")).resolve()
 CHAOSD = os.environ.get("CHAOSD", str(BUILD / "chaosd"))
 SAMPLE = struct.Struct("<qqqHBBBBHHBBIIIIII4x")
 UNSENT = (2, 3)  # outcomes: cap, stall
-PARTS = ("saturation", "lateness", "memory", "soak", "judging")
+PARTS = ("saturation", "lateness", "memory", "soak", "judging", "netem")
+NETEM = ("net/test_netem_shape", "net/test_netem_share", "net/test_netem_deadline", "net/test_netem_others", "net/test_netem_kill9", "bench/netem")
+FIGURE = re.compile(r"^# figure: (.+?) = (\S+) ?(.*?)(?:, must be (.*))?$", re.M)
 
 NGINX = """
 daemon off; worker_processes 1; pid {dir}/pid; worker_rlimit_nofile {files};
@@ -378,6 +380,47 @@ def judging(b, o):
     return result
 
 
+# --- network faults ---
+
+
+def meets(value, must):
+    found = re.fullmatch(r"(?:(<=|>=) )?(?:within )?(-?[\d.]+)?(?: ?± ?([\d.]+))?", must)
+    sign, middle, spread = found.group(1), float(found.group(2) or 0), float(found.group(3) or 0)
+    return value <= middle if sign == "<=" else value >= middle if sign == ">=" else abs(value - middle) <= spread
+
+
+def figures_of(b, o, where):
+    """Each program tells its figures in lines of its own; one boot for all where they run in the lab."""
+    programs = [str(BUILD / "tests" / p) for p in o.netem_programs]
+    each = ["bash", "-c", 'rc=0; for p; do "$p" || rc=1; done; exit $rc', "_", *programs]
+    lab = ["bash", str(ROOT / "tests/lab/vm.sh")] if where == "lab" else []
+    env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP", LAB_SECONDS="3000")
+    env.update({} if o.netem_brief else {"CHAOSD_FULL": "1"})
+    p = subprocess.run(lab + each, capture_output=True, text=True, env=env, cwd=ROOT)
+    if lab and p.returncode == 125:
+        b.note(p.stderr.strip().splitlines()[-1])
+    elif p.returncode != 0:
+        b.note(f"{where}: a test failed: " + "; ".join(re.findall(r"^not ok .*", p.stdout, re.M) or [p.stderr[-300:]]))
+    return {name: {"value": float(value), "unit": unit, "must": must, "met": meets(float(value), must) if must else None}
+            for name, value, unit, must in FIGURE.findall(p.stdout)}
+
+
+def netem(b, o):
+    if os.geteuid() != 0:
+        b.note("network faults need root: left out")
+        return {}
+    here = subprocess.run(["bash", ROOT / "tests/lab/has_netem.sh"]).returncode == 0
+    result = {where: figures_of(b, o, where) for where in o.netem_in if where == "host" or not here}
+    names = list(dict.fromkeys(name for one in result.values() for name in one))
+    cell = lambda one: f"{one['value']:g}{'' if one['met'] is not False else ' MISSED'}" if one else ""
+    rows = []
+    for name in names:
+        some = next(one[name] for one in result.values() if name in one)
+        rows.append([name, some["unit"], some["must"], *(cell(one.get(name)) for one in result.values())])
+    b.table("Network faults" + (", in brief" if o.netem_brief else ""), ["", "unit", "must be", *result], rows)
+    return result
+
+
 class Bench:
     def __init__(self, scratch):
         self.scratch = scratch
@@ -417,6 +460,9 @@ def options():
     p.add_argument("--soak-rate", type=int, default=2000)
     p.add_argument("--samples", type=int, default=10_000_000)
     p.add_argument("--acts", type=int, default=60)
+    p.add_argument("--netem-brief", action="store_true", help="network faults as `make check` measures them")
+    p.add_argument("--netem-in", type=lambda text: text.split(","), default=["host", "lab"], help="of: host, lab (only where this kernel has no netem)")
+    p.add_argument("--netem-programs", type=lambda text: text.split(","), default=NETEM, help="of: " + ", ".join(NETEM))
     return p.parse_args()
 
 

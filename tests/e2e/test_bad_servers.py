@@ -165,7 +165,8 @@ def test_a_dead_reused_connection():
         # A POST is never sent twice: each that met a dead connection is bad, and the server saw no more than were planned.
         post = rows["post"]
         assert post["stale_retry"] == post["reasons"]["reset"] >= 0.3 * post["planned"], post
-        assert server.seen["POST /stale/post"] <= post["planned"], (server.seen, post)
+        # What went out while chaosd stalled is not judged, but was asked once too.
+        assert server.seen["POST /stale/post"] <= post["planned"] + post["unsent_stalled"], (server.seen, post)
         assert server.seen["GET /stale/get"] >= rows["get"]["planned"] + rows["get"]["stale_retry"] * 0.9, (server.seen, rows["get"])
         assert "dead" in p.stdout and f"{post['stale_retry']}" in p.stdout, p.stdout
         checks = {c["name"]: c for c in summary(s.dir / "run")["checks"]}

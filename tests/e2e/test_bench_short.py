@@ -63,4 +63,15 @@ def test_memory_and_judging():
         assert SAN or r["judging"]["kb_per_million_samples"] < 1e6, r["judging"]
 
 
+def test_what_a_network_fault_costs():
+    if os.geteuid() != 0:
+        raise tap.Skip("needs root")
+    with Scratch() as s:
+        r, table = bench(s, "--only", "netem", "--netem-brief", "--netem-in", "host", "--netem-programs", "bench/netem")
+        assert not r["notes"], r["notes"]
+        host = r["netem"]["host"]
+        assert len(host) > 8 and sum(one["met"] is not None for one in host.values()) >= 6, host
+        assert "10,000 CIDRs" in table
+
+
 tap.main()

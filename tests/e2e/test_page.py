@@ -268,10 +268,110 @@ def test_without_scripts_and_printed():
         assert not b.complaints(), b.complaints()
 
 
+def kube_pod(t, kind, name, uid, workload, node, **more):
+    return event(t, "cluster/pod", kind=kind, target=name, uid=uid, workload=workload, owner="rs", node=node, ip="", restarts=0, **more)
+
+
+def stamp(t):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime((WALL + t) // S))
+
+
+def kube_came(t, name, uid, workload, node, scheduled, started, ready):
+    """A pod from its creation at t to readiness; the rest: ms after it."""
+    steps = [("created", 0, ""), ("scheduled", scheduled, node), ("started", started, node), ("ready", ready, node)]
+    return [kube_pod(t + ms * 1_000_000, kind, name, uid, workload, n, stamp=stamp(t + ms * 1_000_000)) for kind, ms, n in steps if ms is not None]
+
+
+def kube_went(t, name, uid, workload, node, service, ended, gone):
+    ms = 1_000_000
+    return [kube_pod(t + 3 * ms, "terminating", name, uid, workload, node, stamp=stamp(t)), event(t + 21 * ms, "cluster/endpoint", kind="unready", target=name, uid=uid, service=service, ready=False),
+            event(t + 34 * ms, "cluster/event", kind="Killing", target=f"Pod/{name}", namespace="shop", message="Stopping container nginx", type="Normal", count=1, stamp=stamp(t), component="kubelet", uid=uid),
+            kube_pod(t + ended * ms, "exited", name, uid, workload, node, stamp=stamp(t + ended * ms)), event(t + (ended + 30) * ms, "cluster/endpoint", kind="removed", target=name, uid=uid, service=service, ready=False),
+            kube_pod(t + gone * ms, "removed", name, uid, workload, node)]
+
+
+def kube_act(t, number, fault, kind, target, uid, workload, **more):
+    told = dict(id=number, fault=fault, occurrence=1, uid=uid, workload=workload, candidates=[target], draw="0a", **more)
+    return [event(t - 6_000_000, "fault/act", "invoke", kind, target, **told), event(t, "fault/act", "ok", kind, target, asked=t - 5_800_000, seen=t - 100_000, date=time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime((WALL + t) // S)), **told),
+            event(t + 5_000_000, "fault/observed", "info", kind, target, id=number, proof="terminating")]
+
+
+SCHEDULER = "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) were unschedulable. preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod."
+
+
+def kube_run(folder):
+    """A Deployment's pod deleted under load with a gap in what could be followed; a node drained; a pod whose replacement finds no node."""
+    ms, web, db = 1_000_000, "shop/web", "shop/db"
+    events = [e for n, node in (("web-7c9-aa", "node-1"), ("web-7c9-bb", "node-2"), ("web-7c9-cc", "node-2")) for e in kube_came(0, n, n, web, node, 0, 0, 0)]
+    events += [e for i in range(3) for e in kube_came(0, f"db-{i}", f"db-{i}", db, f"node-{i % 2 + 1}", 0, 0, 0)]
+    events += [event(0, "cluster/workload", kind="Deployment", target=web, replicas=3, ready=3, updated=3), event(0, "cluster/workload", kind="StatefulSet", target=db, replicas=3, ready=3, updated=3), event(S, "run/schedule")]
+    a, b, c = 10 * S, 20 * S, 34 * S
+    events += kube_act(a, 1, "kill-web", "pod-delete", "web-7c9-aa", "web-7c9-aa", web) + kube_went(a, "web-7c9-aa", "web-7c9-aa", web, "node-1", "web", 620, 710)
+    events += kube_came(a + 9 * ms, "web-7c9-dd", "web-7c9-dd", web, "node-1", 14, 1180, 2240) + [event(a + 2290 * ms, "cluster/endpoint", kind="added", target="web-7c9-dd", uid="web-7c9-dd", service="web", ready=True)]
+    events += kube_act(b, 2, "drain", "node-drain", "node-2", "db-1", db, pod="db-1", for_ns=10 * S) + [event(b + 2 * ms, "cluster/node", kind="cordoned", target="node-2", stamp="", reason="")]
+    for k, n in enumerate(("web-7c9-bb", "web-7c9-cc")):
+        events += kube_went(b + (40 + 900 * k) * ms, n, n, web, "node-2", "web", 500, 600) + kube_came(b + (55 + 900 * k) * ms, f"web-7c9-e{k}", f"e{k}", web, "node-1", 8, 900, 1900)
+        events += [event(b + (2000 + 900 * k) * ms, "cluster/endpoint", kind="added", target=f"web-7c9-e{k}", uid=f"e{k}", service="web", ready=True)]
+    events += kube_went(b + 60 * ms, "db-1", "db-1", db, "node-2", "db", 2100, 2300) + [event(b + 2600 * ms, "cluster/lease", kind="holder", target="shop/db-leader", holder="db-2", stamp=stamp(b + 2600 * ms))]
+    events += [e for e in kube_came(b + 2320 * ms, "db-1", "db-1b", db, "node-1", 12, None, None)] + [event(b + 4100 * ms, "cluster/api", kind="troubled", target="pods", why="connection refused"),
+               event(b + 7000 * ms, "cluster/api", kind="gap", target="pods", **{"from": b + 4000 * ms, "to": b + 7000 * ms}, relisted=True)]
+    events += [kube_pod(b + 7003 * ms, "started", "db-1", "db-1b", db, "node-1", stamp=stamp(b + 4900 * ms)), kube_pod(b + 7004 * ms, "ready", "db-1", "db-1b", db, "node-1", stamp=stamp(b + 6100 * ms))]
+    events += [event(b + 10 * S, "fault/revert", "ok", "node-drain", "node-2", id=2), event(b + 10 * S + 8 * ms, "cluster/node", kind="uncordoned", target="node-2", stamp="", reason="")]
+    events += kube_act(c, 3, "kill-last", "pod-delete", "web-7c9-dd", "web-7c9-dd", web) + kube_went(c, "web-7c9-dd", "web-7c9-dd", web, "node-1", "web", 480, 560)
+    events += [kube_pod(c + 11 * ms, "created", "web-7c9-ff", "ff", web, "", stamp=stamp(c)), event(c + 16 * ms, "cluster/event", kind="FailedScheduling", target="Pod/web-7c9-ff", namespace="shop",
+                                                                                                    message=SCHEDULER, type="Warning", count=1, stamp=stamp(c), component="default-scheduler", uid="ff")]
+    events += [event(41 * S, "run/loads-end"), event(42 * S, "run/end")]
+    events.sort(key=lambda e: e["t"])
+    down, slow = ((a + 15 * ms, a + 640 * ms), (b + 2180 * ms, b + 2900 * ms)), ((a, a + 1000 * ms), (b + 2000 * ms, b + 3600 * ms))
+    samples = []
+    for i in range(4000):
+        t = S + i * 10 * ms
+        bad, late = (any(x <= t < y for x, y in spans) for spans in (down, slow))
+        samples.append(sample(t, (3 if bad else 90 if late else 2) * ms + i % 7 * 100_000, outcome=int(bad and i % 2), reason=int(bad and i % 2), target=0))
+    head = header(scenario="web-and-db-on-kubernetes", loads=[dict(header()["loads"][0], slow_ns=50 * ms)], expect=["recovery.sustained.max < 5s"], plan=[],
+                  faults=[{"name": "kill-web", "kind": "pod-delete", "holds": False}, {"name": "drain", "kind": "node-drain", "holds": True}, {"name": "kill-last", "kind": "pod-delete", "holds": False}])
+    del head["workloads"]
+    return store(folder, head, events, samples)
+
+
+def test_waterfall_of_a_control_plane():
+    with Scratch() as s:
+        b, path = browser(), page(kube_run(s.dir / "run"))
+        for width, height in SIZES:
+            for scheme in ("light", "dark"):
+                b.size(width, height)
+                b.prefer(scheme)
+                clean_open(b, path)
+                n, bad = b.eval(CONTRAST)
+                assert n > 150 and not bad, (scheme, n, bad[:10])
+                assert b.eval("document.documentElement.scrollWidth") <= width
+                assert b.eval("document.querySelectorAll('.card .wf').length") == 3 and b.eval("document.querySelectorAll('.card .track').length") == 0
+                over = b.eval("[...document.querySelectorAll('.wf-plot text')].filter(t => t.getBoundingClientRect().right > innerWidth || t.getBoundingClientRect().left < 0).map(t => t.textContent)")
+                assert not over, (width, over)
+        names = b.eval("[...document.querySelectorAll('.card')].map(c => [...c.querySelectorAll('.wf-name')].map(e => e.textContent))")
+        assert names[0][0] == "writes" and {"accepted", "deletion stamped", "endpoint not ready", "replacement created", "ready", "whole again", "pod gone"} <= set(names[0]), names[0]
+        assert {"cordoned", "uncordoned", "lease moved", "API gap"} <= set(names[1]), names[1]
+        notes = b.eval("[...document.querySelectorAll('.card')].map(c => c.textContent)")
+        assert "Not reached" not in notes[0] and f"scheduled of web-7c9-ff ({SCHEDULER})" in notes[2] and "seen late" in notes[1], notes[2]
+        left, right = b.eval("(() => { const r = document.querySelector('.card .wf rect[style*=window]').getBoundingClientRect(), p = document.querySelector('.card .wf-plot').getBoundingClientRect(); return [(r.left - p.left) / p.width, (r.right - p.left) / p.width]; })()")
+        assert 0 < left < 0.05 and 0.25 < right < 0.4, ("down from 10 to 731 ms of some 2,300", left, right)
+        b.eval("document.querySelector('.wf-box button').click()")
+        drawn_out = b.eval("(() => { const r = document.querySelector('.card .wf rect[style*=window]').getBoundingClientRect(), p = document.querySelector('.card .wf-plot').getBoundingClientRect(); return (r.right - p.left) / p.width; })()")
+        assert right < drawn_out < 0.7 and "Not to scale" in b.eval("document.querySelector('.wf-box').textContent") and not b.complaints(), drawn_out
+        clean_open(b, stored_again(s))
+        assert b.eval("!document.querySelector('.wf') && !!document.querySelector('.track')"), "a local cluster's page shows a control plane"
+
+
+def stored_again(s):
+    return page(store(s.dir / "local", header(), *drill()))
+
+
 def hostile_run(folder):
     pod = "db-0" + HOSTILE.replace("/", "")  # a pod's name is a file's name
     events, samples = drill((pod, "db-1"), HOSTILE)
     events[0]["data"]["node"] = HOSTILE
+    events.insert(-1, event(11 * S, "cluster/event", kind=HOSTILE, target=f"Pod/{pod}", type="Warning", message=HOSTILE, stamp=HOSTILE, namespace=HOSTILE, uid=""))
+    events.insert(-1, event(11 * S, "cluster/lease", kind="holder", target=HOSTILE, holder=HOSTILE, stamp=HOSTILE))
     events.insert(-1, event(20 * S, "note/mark", kind=HOSTILE, target=pod, at=12 * S, line=HOSTILE))
     events.insert(-1, event(21 * S, "fault/act", "info", "skip", HOSTILE, id=9, fault=HOSTILE, occurrence=2, why=HOSTILE, guard=HOSTILE))
     head = header(scenario=HOSTILE, run=HOSTILE, digest=HOSTILE, version=HOSTILE, host={"kernel": HOSTILE, "machine": HOSTILE}, seed=HOSTILE,

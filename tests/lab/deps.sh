@@ -1,18 +1,22 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs the Debian packages that are missing for: build | demo | check | fuzz | bench | lab. A server that comes with a package is not left
-# running, nor enabled at boot, unless it was there before.
+# Installs the Debian packages that are missing for: build | demo | check | fuzz | bench | lab | kube | kube-build. A server
+# that comes with a package is not left running, nor enabled at boot, unless it was there before.
 set -euo pipefail
 build="gcc make pkg-config libc6-dev libev-dev libcurl4-openssl-dev libjansson-dev libnl-3-dev libnl-route-3-dev libyaml-dev libsqlite3-dev libjs-dygraphs clang libbpf-dev bpftool"
-demo="$build etcd-server"
-bench="$build python3 util-linux nginx-light wrk nghttp2-client hey"
 lab="qemu-system-x86 cpio busybox-static kmod procps iproute2"
-check="$demo $bench $lab chromium libcmocka-dev valgrind man-db python3-yaml python3-jsonschema \
+demo="$build etcd-server"
+bench="$build python3 util-linux nginx-light wrk nghttp2-client hey libcmocka-dev $lab"
+[ "${1:-}" != demo ] || bash "$(dirname "$0")/has_netem.sh" || demo="$demo $lab" # its network faults run in the lab then
+check="$demo $bench chromium valgrind man-db python3-yaml python3-jsonschema \
   openssl redis-server redis-sentinel haproxy patroni python3-etcd python3-psycopg2 postgresql-15 rally"
+kube="$demo python3 util-linux procps iproute2 openssl curl etcd-client containerd runc containernetworking-plugins conntrack iptables busybox-static tini"
+kube_build="golang-1.19-go golang-github-modern-go-reflect2-dev ca-certificates gcc libc6-dev"
 fuzz="$build"
 case "${1:-check}" in
 build) want=$build ;; demo) want=$demo ;; check) want=$check ;; fuzz) want=$fuzz ;; bench) want=$bench ;; lab) want=$lab ;;
-*) echo "usage: deps.sh build|demo|check|fuzz|bench|lab" >&2; exit 64 ;;
+kube) want=$kube ;; kube-build) want=$kube_build ;;
+*) echo "usage: deps.sh build|demo|check|fuzz|bench|lab|kube|kube-build" >&2; exit 64 ;;
 esac
 missing=()
 for p in $want; do
@@ -40,7 +44,7 @@ if [ -d /run/systemd/system ]; then
   for p in "${missing[@]}"; do
     case $p in
     etcd-server) systemctl disable --now etcd >/dev/null 2>&1 || true ;;
-    redis-server | redis-sentinel | haproxy | patroni) systemctl disable --now "$p" >/dev/null 2>&1 || true ;;
+    redis-server | redis-sentinel | haproxy | patroni | containerd) systemctl disable --now "$p" >/dev/null 2>&1 || true ;;
     nginx-light) systemctl disable --now nginx >/dev/null 2>&1 || true ;;
     postgresql-15) systemctl disable --now postgresql >/dev/null 2>&1 || true ;;
     esac

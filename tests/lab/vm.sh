@@ -2,40 +2,60 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs a command under Debian's own kernel: vm.sh COMMAND...   Its output, exit status and working directory are the command's own.
 #
-# A QEMU guest boots over this machine's root file system. What it writes stays in its memory, but for the working tree, which is shared.
-# Set LAB_CPUS (2), LAB_MEMORY (2G), LAB_SECONDS (600: then it is ended, exit 124), LAB_ACCEL (tcg or kvm; otherwise KVM where a probe shows
-# that it boots, else TCG), CHAOSD_CACHE (~/.cache/chaosd: the kernel is fetched into it once). Exit 125: the lab itself failed, and says why.
+# A QEMU guest boots over this machine's root file system. What it writes stays in its memory, but for the working tree, the folder after a
+# --out among COMMAND's own words, and the folders in LAB_KEEP (with colons between them): these are shared, and what is written there is kept.
+# Set LAB_CPUS (2; emulated always 1, see below), LAB_MEMORY (2G), LAB_SECONDS (600: then it is ended, exit 124), LAB_ACCEL (tcg or kvm; otherwise KVM
+# where a probe shows that it boots, else TCG), CHAOSD_CACHE (~/.cache/chaosd: the kernel is fetched into it once). Exit 125: the lab itself
+# failed, and says why.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd); tree=$(cd "$here/../.." && pwd)
-[ $# -gt 0 ] || { sed -n '3,8s/^# \{0,1\}//p' "$0"; exit 64; }
+[ $# -gt 0 ] || { sed -n '3,10s/^# \{0,1\}//p' "$0"; exit 64; }
 fail() { echo "lab: $*" >&2; exit 125; }
 [ "$(uname -m)" = x86_64 ] || fail "only x86_64 machines so far, this is $(uname -m)"
 PATH=$PATH:/usr/sbin:/sbin
-missing=()
-for c in qemu-system-x86_64 cpio busybox depmod; do command -v $c >/dev/null || missing+=("$c"); done
-if [ ${#missing[@]} -gt 0 ]; then
-  bash "$here/deps.sh" lab >&2 || fail "missing ${missing[*]} (packages qemu-system-x86, cpio, busybox-static, kmod)"
-fi
-cache=${CHAOSD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/chaosd}/lab
-mkdir -p "$cache" || fail "cannot make $cache (set CHAOSD_CACHE)"
-case $tree$cache in *[[:space:]]*) fail "the paths of the tree and of the cache may hold no blanks" ;; esac
-job=$(mktemp -d); trap 'rm -rf "$job"' EXIT
+missing() { local c; for c in qemu-system-x86_64 cpio busybox depmod; do command -v $c >/dev/null || echo $c; done; }
+[ -z "$(missing)" ] || bash "$here/deps.sh" lab >&2
+[ -z "$(missing)" ] || fail "missing $(missing | xargs) (packages qemu-system-x86, cpio, busybox-static, kmod)"
+cache=${CHAOSD_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/chaosd}/lab
+mkdir -p "$cache" 2>/dev/null && [ -w "$cache" ] || fail "cannot write to $cache (set CHAOSD_CACHE)"
+job=$(mktemp -d) || fail "no folder for temporary files"
+trap 'rm -rf "$job"' EXIT
+case $job$cache in *[[:space:]]*) fail "the paths of the cache and of temporary files may hold no blanks" ;; esac
+
+# --- what is kept ---
+keep() { # a folder; it must be there, or nothing could be mounted over it
+  mkdir -p "$1" || fail "cannot make $1"
+  realpath "$1" >>"$job/keep"
+}
+keep "$tree"
+IFS=: read -ra folders <<<"${LAB_KEEP:-}"
+previous=
+for word in "$@"; do
+  [ "$previous" != --out ] || folders+=("$word")
+  case $word in --out=*) folders+=("${word#--out=}") ;; esac
+  previous=$word
+done
+for folder in ${folders[@]+"${folders[@]}"}; do
+  case $(realpath -m "$folder") in "$(realpath "$tree")" | "$(realpath "$tree")"/*) ;; *) keep "$folder" ;; esac
+done
 
 # --- the kernel: Debian's package, unpacked, not installed ---
+image() { apt-cache depends linux-image-amd64 2>/dev/null | awk '/Depends:/{print $2; exit}'; }
+download() { apt-get -o Acquire::http::Timeout=30 -o Acquire::Retries=1 "$@" >"$job/apt" 2>&1; }
+apt_said() { { grep '^E:' "$job/apt" || cat "$job/apt"; } | tail -1; }
 fetch_kernel() {
   command -v apt-get >/dev/null || fail "the kernel comes from Debian's package linux-image-amd64, and this system has no apt-get"
-  local image new; new=$(mktemp -d "$cache/new.XXXXXX")
-  find_image() { apt-cache depends linux-image-amd64 2>/dev/null | awk '/Depends:/{print $2; exit}'; }
-  image=$(find_image)
-  (cd "$new" && [ -n "$image" ] && apt-get download "$image") >"$job/apt" 2>&1 || { # stale package lists: once more with new ones
-    apt-get update >>"$job/apt" 2>&1; image=$(find_image)
-    (cd "$new" && apt-get download "$image") >>"$job/apt" 2>&1 || { tail -3 "$job/apt" >&2; rm -rf "$new"; fail "cannot fetch Debian's kernel (linux-image-amd64): see above"; }
+  local new; new=$(mktemp -d "$cache/new.XXXXXX") && cd "$new" || fail "cannot write to $cache (set CHAOSD_CACHE)"
+  [ -n "$(image)" ] && download download "$(image)" || { # stale package lists: once more with new ones
+    download update
+    [ -n "$(image)" ] || { rm -rf "$new"; fail "no package linux-image-amd64 in the package lists: $(apt_said)"; }
+    download download "$(image)" || { rm -rf "$new"; fail "cannot fetch Debian's kernel $(image): $(apt_said)"; }
   }
-  dpkg -x "$new"/*.deb "$new/root" && depmod -b "$new/root" "$(ls "$new/root/lib/modules")" || { rm -rf "$new"; fail "cannot unpack $image"; }
+  dpkg -x "$new"/*.deb "$new/root" && depmod -b "$new/root" "$(ls "$new/root/lib/modules")" || { rm -rf "$new"; fail "cannot unpack Debian's kernel"; }
   mv -T "$new/root" "$cache/kernel" 2>/dev/null || true # another run was as fast: its copy does
   rm -rf "$new"
 }
-[ -e "$cache/kernel/lib/modules" ] || { echo "lab: fetching Debian's kernel into $cache" >&2; fetch_kernel; }
+[ -e "$cache/kernel/lib/modules" ] || { echo "lab: fetching Debian's kernel into $cache" >&2; (fetch_kernel) || exit; }
 release=$(ls "$cache/kernel/lib/modules" | head -1) && [ -n "$release" ] || fail "$cache/kernel holds no kernel: remove it and run again"
 modules=$cache/kernel/lib/modules/$release
 
@@ -57,7 +77,7 @@ $b mkdir /host /rw /root
 $b mount -t 9p -o trans=virtio,version=9p2000.L,msize=524288,cache=loose root /host
 $b mount -t tmpfs rw /rw && $b mkdir /rw/up /rw/work
 $b mount -t overlay -o lowerdir=/host,upperdir=/rw/up,workdir=/rw/work root /root
-$b mkdir -p /root$tree && $b mount --bind /host$tree /root$tree
+while read -r d; do $b mkdir -p "/root$d"; $b mount --bind "/host$d" "/root$d"; done </host$job/keep
 $b umount /proc; exec $b switch_root /root /bin/bash $job/init
 INIT
   sed -i "s/\$order/$order/" "$root/init"; chmod +x "$root/init"
@@ -83,28 +103,33 @@ echo o >/proc/sysrq-trigger; sleep 60
 INIT
 { # the caller's folder and what the tests look at in the environment
   echo "cd $(printf %q "$PWD") || exit 125"
-  for v in B CI SAN CHAOSD CHAOSD_EXE CMOCKA_MESSAGE_OUTPUT CMOCKA_TEST_FILTER PYTHONDONTWRITEBYTECODE; do [ -z "${!v:-}" ] || printf 'export %s=%q\n' $v "${!v}"; done
+  for v in B CI SAN CHAOSD CHAOSD_EXE CHAOSD_FULL CMOCKA_MESSAGE_OUTPUT CMOCKA_TEST_FILTER PYTHONDONTWRITEBYTECODE; do [ -z "${!v:-}" ] || printf 'export %s=%q\n' $v "${!v}"; done
   echo 'export CHAOSD_LAB=1'
   printf '%q ' "$@"; echo
 } >"$job/command"
 
+# Emulated, the guest's clock is the number of its instructions (2 ns each) and of the host's time while it idles: where the host takes processor
+# time away, the guest's time stands still too, and nothing in it comes late. That wants one processor; two hung besides, as QEMU 7.2's TCG may keep
+# a breakpoint that the kernel put into its code for a moment, while another processor ran there. A kernel that stalls ends the guest.
+stall="sysctl.kernel.panic_on_rcu_stall=1 rcupdate.rcu_cpu_stall_timeout=60 softlockup_panic=1 sysctl.kernel.watchdog_thresh=60"
 qemu() { # accelerator, command line, more; the shell that calls it becomes the guest
-  local accel=$1 line=$2; shift 2
-  exec qemu-system-x86_64 -accel "$accel" -cpu max -smp "${LAB_CPUS:-2}" -m "${LAB_MEMORY:-2G}" -nodefaults -no-user-config -display none -no-reboot \
+  local accel=$1 line=$2 as=(-smp "${LAB_CPUS:-2}"); shift 2
+  [ "$accel" = kvm ] || as=(-smp 1 -icount "shift=1,sleep=on" -rtc clock=vm)
+  exec qemu-system-x86_64 -accel "$accel" "${as[@]}" -cpu max -m "${LAB_MEMORY:-2G}" -nodefaults -no-user-config -display none -no-reboot \
     -serial "file:$job/console" -kernel "$cache/kernel/boot/vmlinuz-$release" -initrd "$job/initramfs" \
-    -append "console=ttyS0 quiet panic=-1 mitigations=off $line" "$@" </dev/null >"$job/qemu" 2>&1
+    -append "console=ttyS0 quiet panic=-1 mitigations=off $stall $line" "$@" </dev/null >"$job/qemu" 2>&1
 }
 
 # /dev/kvm may be there and hang a guest before it boots: believed after a probe, once per boot of this machine.
 accelerator() {
-  case ${LAB_ACCEL:-} in kvm) echo kvm; return ;; tcg) echo tcg,thread=multi; return ;; esac
+  case ${LAB_ACCEL:-} in kvm) echo kvm; return ;; tcg) echo tcg; return ;; esac
   local note; note=$cache/kvm-$(cat /proc/sys/kernel/random/boot_id)
   if [ -w /dev/kvm ] && [ ! -e "$note" ]; then
     rm -f "$cache"/kvm-*
-    export -f qemu; export job cache release
+    export -f qemu; export job cache release stall
     timeout --kill-after=2 10 bash -c 'qemu kvm lab.probe=1'; grep -q 'lab: probe boots' "$job/console" 2>/dev/null && echo yes >"$note" || echo no >"$note"
   fi
-  if [ "$(cat "$note" 2>/dev/null)" = yes ]; then echo kvm; else echo tcg,thread=multi; fi
+  if [ "$(cat "$note" 2>/dev/null)" = yes ]; then echo kvm; else echo tcg; fi
 }
 
 make_initramfs
@@ -112,7 +137,7 @@ make_initramfs
 accel=$(accelerator)
 ports=(-device virtio-serial-pci)
 for p in out err status; do ports+=(-chardev "file,id=$p,path=$job/$p" -device "virtserialport,chardev=$p,name=$p"); done
-qemu "$accel" "lab.job=$job lab.tree=$tree" "${ports[@]}" -device virtio-rng-pci \
+qemu "$accel" "lab.job=$job" "${ports[@]}" -device virtio-rng-pci \
   -virtfs local,path=/,mount_tag=root,security_model=none,multidevs=remap & guest=$!
 trap 'kill -KILL $guest 2>/dev/null; rm -rf "$job"' EXIT
 trap 'exit 143' TERM INT
@@ -127,6 +152,6 @@ done
 [ -z "$late" ] || { echo "lab: ended after ${LAB_SECONDS:-600} s" >&2; exit 124; }
 status=$(cat "$job/status")
 if ! [[ $status =~ ^[0-9]+$ ]]; then
-  tail -20 "$job/console" "$job/qemu" >&2; fail "the guest (accelerator $accel) ended without an answer: see above"
+  tail -60 "$job/console" "$job/qemu" >&2; fail "the guest (accelerator $accel) ended without an answer: see above"
 fi
 exit "$status"

@@ -32,8 +32,9 @@ struct bench {
     char *before;
 };
 
-static inline void bench_event(enum cluster_event e, const struct pod *p, json_t *data, void *arg) {
+static inline void bench_event(enum cluster_event e, const struct pod *p, int64_t at_ns, json_t *data, void *arg) {
     struct bench *b = arg;
+    (void)at_ns;
     assert_true(b->count < ARRAY_SIZE(b->told));
     assert_non_null(data);
     struct told *t = &b->told[b->count++];

@@ -8,6 +8,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
+#include <linux/if_packet.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -24,8 +26,26 @@
             fail_msg("%s: %s", #call, why);   \
     } while (0)
 
+#define MS INT64_C(1000000)
+
 static char why[NETEM_ERROR_SIZE];
 static struct netem *engine;
+
+/* A row of the table of figures, which run.sh shows and bench.py collects. must NULL: told, and judged by nobody. */
+static inline void figure(const char *name, double value, const char *unit, const char *must) {
+    print_message("# figure: %s = %.6g %s%s%s\n", name, value, unit, must ? ", must be " : "", must ? must : "");
+}
+/* In brief in `make check`; in full for the table, with CHAOSD_FULL set. */
+static inline int brief_or_full(int brief, int full) { return getenv("CHAOSD_FULL") ? full : brief; }
+static inline bool in_lab(void) { return getenv("CHAOSD_LAB") != NULL; } /* an emulated machine is some 13 times slower */
+static inline int by_size(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+static inline double median_ms(int64_t *v, int n) {
+    qsort(v, (size_t)n, sizeof *v, by_size);
+    return n ? (double)v[n / 2] / 1e6 : 0;
+}
 
 struct wire { /* A: 10.77.0.1, fd77::1 on a0. B: 10.77.0.2, .3 and fd77::2, ::3 on b0 */
     char a[32], b[32], a_path[64], b_path[64];
@@ -104,7 +124,7 @@ static inline socklen_t address(const char *text, int port, struct sockaddr_stor
 static inline int udp_at(const char *path, const char *text, int port) {
     struct sockaddr_storage at;
     socklen_t len = address(text, port, &at);
-    const int room = 8 << 20, on = 1;
+    const int room = 32 << 20, on = 1;
     int fd = socket_in(path, at.ss_family, SOCK_DGRAM | SOCK_NONBLOCK, 0);
     setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
     setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
@@ -139,6 +159,45 @@ static inline bool receive_one(int fd, int wait_ms, struct datagram *ret, int64_
             *ret_ns = t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
         }
     return true;
+}
+
+/* What a datagram's capture begins with: Ethernet, IPv4 and UDP. */
+enum { HEADERS = 42 };
+
+/* A packet capture at b0: what the peer's interface takes in, before anything there could drop it. */
+static inline int capture_at_b(void) {
+    const int room = 64 << 20, on = 1;
+    int code, fd = socket_in(wire.b_path, AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, 0);
+    cleanup_free char *index = shell_code(&code, "ip -n %s -o link show b0 | cut -d: -f1", wire.b);
+    struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_protocol = htons(0x0800), .sll_ifindex = atoi(index)};
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
+    setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    return fd;
+}
+
+/* The next datagram to this port, with the kernel's stamp (CLOCK_REALTIME) and, more not NULL, its payload; its length, -1: none in time. */
+static inline int captured(int fd, int port, int wait_ms, struct datagram *ret, int64_t *ret_ns, unsigned char *more, size_t room) {
+    unsigned char frame[2048];
+    for (struct pollfd p = {.fd = fd, .events = POLLIN}; poll(&p, 1, wait_ms) > 0;) {
+        char control[256];
+        struct iovec iov = {frame, sizeof frame};
+        struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+        ssize_t n = recvmsg(fd, &m, 0);
+        if (n < HEADERS + (ssize_t)sizeof *ret || frame[23] != 17 || frame[36] << 8 != (port & 0xff00) || frame[37] != (port & 0xff))
+            continue;
+        memcpy(ret, frame + HEADERS, sizeof *ret);
+        if (more)
+            memcpy(more, frame + HEADERS, (size_t)n - HEADERS < room ? (size_t)n - HEADERS : room);
+        for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
+            if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPNS) {
+                struct timespec t;
+                memcpy(&t, CMSG_DATA(c), sizeof t);
+                *ret_ns = t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+            }
+        return (int)n - HEADERS;
+    }
+    return -1;
 }
 
 /* Sends n from one end to an address of the other and counts those that arrive. A veth pair delivers within the send, or nearly so: after a
@@ -196,6 +255,20 @@ static inline char *scene(void) {
                       wire.a, wire.a, wire.a, wire.a, wire.a);
 }
 
+/* A figure of a device's root queue as tc tells it ("packets", "drops", "qlen"); -1: no such queue. */
+static inline int64_t tc_says(const char *dev, const char *key) {
+    int code;
+    int64_t value = -1;
+    cleanup_free char *text = shell_code(&code, "tc -n %s -s -j qdisc show dev %s", wire.a, dev);
+    json_t *all = json_loads(text, 0, NULL), *one;
+    size_t i;
+    json_array_foreach(all, i, one)
+        if (json_is_true(json_object_get(one, "root")))
+            value = json_integer_value(json_object_get(one, key));
+    json_decref(all);
+    return value;
+}
+
 static inline struct netem_fault fault_on_a0(uint32_t id, enum netem_act act) {
     return (struct netem_fault){.id = id, .run = "test", .dev = "a0", .act = act, .directions = NETEM_OUT, .drop_ppm = NETEM_PPM,
                                 .for_ns = INT64_C(600000000000)};
@@ -212,11 +285,14 @@ static inline int sweep_up(void **state) {
     (void)state;
     if (!wire.ns)
         return 0;
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 2000; i++) { /* what drains takes its time, and an emulated machine more */
         int rc = netem_sweep(wire.ns, NULL, NETEM_DRAIN, why);
+        if (rc < 0)
+            print_message("# sweep: %s\n", why);
         if (rc <= 0)
             return rc;
         poll(NULL, 0, 10);
     }
+    print_message("# sweep: something drains for more than 20 s\n");
     return -1;
 }

@@ -88,3 +88,30 @@ static inline struct judgement *judged(struct fixture *f) {
         fail_msg("%s", err.text);
     return j;
 }
+
+static inline const struct check_result *check(const struct judgement *j, const char *name) {
+    for (size_t i = 0; i < j->check_count; i++)
+        if (!strcmp(j->checks[i].name, name))
+            return &j->checks[i];
+    fail_msg("no check %s", name);
+    return NULL;
+}
+
+struct want { const char *text; enum verdict verdict; };
+
+/* Each threshold on its own, on what build makes of a history with this header that ends at end_ms, has the verdict wanted. */
+static inline void expect_verdicts(const char *header, void (*build)(struct fixture *f), double end_ms, const struct want *rows, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        struct fixture f;
+        fixture_init(&f, header);
+        json_object_set_new(f.h.header, "expect", json_pack("[s]", rows[i].text));
+        build(&f);
+        fixture_event(&f, end_ms, "run/end", "info", "", "", "{}");
+        struct judgement *j = judged(&f);
+        const struct check_result *c = check(j, rows[i].text);
+        if (c->verdict != rows[i].verdict)
+            fail_msg("%s: %s, %f: %s", rows[i].text, verdict_names[c->verdict], c->value, c->why);
+        judgement_free(j);
+        fixture_free(&f);
+    }
+}

@@ -7,14 +7,6 @@
 #define LOAD(name) "{\"name\":\"" name "\",\"lanes\":[\"reused\"],\"deadline_ns\":500000000}"
 #define HEAD(loads) "{\"schema\":1,\"loads\":[" loads "],\"faults\":[{\"name\":\"kill\",\"kind\":\"pod-kill\",\"holds\":false}]}"
 
-static const struct check_result *check(const struct judgement *j, const char *name) {
-    for (size_t i = 0; i < j->check_count; i++)
-        if (!strcmp(j->checks[i].name, name))
-            return &j->checks[i];
-    fail_msg("no check %s", name);
-    return NULL;
-}
-
 static void kill_at(struct fixture *f, double t, int id) {
     char data[128];
     snprintf(data, sizeof data, "{\"id\":%d,\"fault\":\"kill\",\"occurrence\":%d}", id, id);
@@ -28,24 +20,7 @@ static void requests(struct fixture *f, int load, double from, double to, int ou
         fixture_sample(f, load, LANE_REUSED, SAMPLE_NO_TARGET, t, latency, outcome);
 }
 
-struct want { const char *text; enum verdict verdict; };
-
-static void expect(void (*build)(struct fixture *f), const struct want *rows, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        struct fixture f;
-        fixture_init(&f, HEAD(LOAD("writes")));
-        json_object_set_new(f.h.header, "expect", json_pack("[s]", rows[i].text));
-        build(&f);
-        fixture_event(&f, 10100, "run/end", "info", "", "", "{}");
-        struct judgement *j = judged(&f);
-        const struct check_result *c = check(j, rows[i].text);
-        if (c->verdict != rows[i].verdict)
-            fail_msg("%s: %s, %f: %s", rows[i].text, verdict_names[c->verdict], c->value, c->why);
-        judgement_free(j);
-        fixture_free(&f);
-    }
-}
-#define EXPECT(build, rows) expect(build, rows, sizeof rows / sizeof *rows)
+#define EXPECT(build, rows) expect_verdicts(HEAD(LOAD("writes")), build, 10100, rows, sizeof rows / sizeof *rows)
 
 /* The act at 2050, then chaosd stalls: nothing is sent from 2100 to 2900, all else is good. An outage may hide between the start of
  * the last good before (2000) and the end of the first after (3010): 1010 ms of 9910. */

@@ -11,14 +11,6 @@
     "\"faults\":[{\"name\":\"pause\",\"kind\":\"pod-pause\",\"holds\":true},{\"name\":\"kill-leader\",\"kind\":\"pod-kill\","              \
     "\"holds\":false}]}"
 
-static const struct check_result *check(const struct judgement *j, const char *name) {
-    for (size_t i = 0; i < j->check_count; i++)
-        if (!strcmp(j->checks[i].name, name))
-            return &j->checks[i];
-    fail_msg("no check %s", name);
-    return NULL;
-}
-
 static void act(struct fixture *f, double t, int id, const char *fault, int occurrence, const char *phase) {
     char data[128];
     snprintf(data, sizeof data, "{\"id\":%d,\"fault\":\"%s\",\"occurrence\":%d,\"why\":\"no candidate\"}", id, fault, occurrence);
@@ -74,6 +66,30 @@ static void test_plan(void **state) {
         if (j->verdict != rows[i].verdict || c->verdict != (rows[i].why ? VERDICT_INCONCLUSIVE : VERDICT_PASS) ||
             (rows[i].why && strcmp(c->why, rows[i].why)))
             fail_msg("row %zu: %s: %s", i, verdict_names[j->verdict], c->why);
+        judgement_free(j);
+        fixture_free(&f);
+    }
+}
+
+/* Another act right behind it ends what is observed of it, not what was felt while it was held. */
+static void test_held_beside_another(void **state) {
+    (void)state;
+    static const struct { double first, held_to; const char *why; } rows[] = {
+        {5001, 7005, NULL}, /* requests at 5010, 5020, ... */
+        {5001, 5005, "No request was sent after pause #1 on etcd-0: nobody could have noticed it."},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct fixture f;
+        fixture_init(&f, HEADER);
+        fixture_requests(&f, 0, 20000, 10, OUTCOME_GOOD);
+        act(&f, rows[i].first, 1, "pause", 1, "ok");
+        act(&f, rows[i].first + 2, 2, "kill-leader", 1, "ok");
+        fixture_event(&f, rows[i].held_to, "fault/revert", "ok", "", "etcd-0", "{\"id\":1}");
+        fixture_event(&f, 20100, "run/end", "info", "", "", "{}");
+        struct judgement *j = judged(&f);
+        const struct check_result *c = check(j, "observed");
+        if (c->verdict != (rows[i].why ? VERDICT_INCONCLUSIVE : VERDICT_PASS) || (rows[i].why && strcmp(c->why, rows[i].why)))
+            fail_msg("row %zu: %s: %s", i, verdict_names[c->verdict], c->why);
         judgement_free(j);
         fixture_free(&f);
     }
@@ -212,7 +228,7 @@ static void test_many(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plan), cmocka_unit_test(test_whole), cmocka_unit_test(test_left), cmocka_unit_test(test_times),
+        cmocka_unit_test(test_plan), cmocka_unit_test(test_held_beside_another), cmocka_unit_test(test_whole), cmocka_unit_test(test_left), cmocka_unit_test(test_times),
         cmocka_unit_test(test_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,14 +26,6 @@ static void begin(struct fixture *f, const char *header, double act) {
     event(f, 30000, "run/end", "info", "{}");
 }
 
-static const struct check_result *check(const struct judgement *j, const char *name) {
-    for (size_t i = 0; i < j->check_count; i++)
-        if (!strcmp(j->checks[i].name, name))
-            return &j->checks[i];
-    fail_msg("no check %s", name);
-    return NULL;
-}
-
 /* After a second of warming up that does not count: 110 requests of 10 ms, the act at 12050, nine requests of 300 ms, then 10 ms again. */
 static void slow_spell(struct fixture *f, const char *header) {
     begin(f, header, 12050);
@@ -324,6 +316,26 @@ static void test_stalled(void **state) {
     }
 }
 
+/* Each of the slow answers was under way in a stall that is far shorter than it was slow: all of them are slow. */
+static void test_short_stalls(void **state) {
+    (void)state;
+    struct fixture f;
+    slow_spell(&f, HEAD("", ""));
+    event(&f, 12290, "self/stall", "info", "{\"from\":12250000000,\"to\":12290000000}");
+    event(&f, 12590, "self/stall", "info", "{\"from\":12550000000,\"to\":12590000000}");
+    event(&f, 12890, "self/stall", "info", "{\"from\":12850000000,\"to\":12890000000}");
+    struct judgement *j = judged(&f);
+    assert_int_equal(j->lanes[0].degradation_count, 1);
+    const struct downtime *d = j->lanes[0].degradation;
+    assert_int_equal(d->slow, 9);
+    assert_int_equal(d->min, 500 * MS);
+    assert_int_equal(d->point, 910 * MS);
+    assert_int_equal(d->max, 1010 * MS);
+    assert_false(d->stalled);
+    judgement_free(j);
+    fixture_free(&f);
+}
+
 /* Each lane has its own limit; the load's window is that of both. fresh: 40 ms, limit 120; reused: 5 ms, limit 15. */
 static void test_lanes(void **state) {
     (void)state;
@@ -369,7 +381,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_spell),    cmocka_unit_test(test_thresholds), cmocka_unit_test(test_hang),  cmocka_unit_test(test_down_within),
         cmocka_unit_test(test_baseline), cmocka_unit_test(test_limit),      cmocka_unit_test(test_unknown), cmocka_unit_test(test_said),
-        cmocka_unit_test(test_own_doing), cmocka_unit_test(test_stalled),   cmocka_unit_test(test_lanes), cmocka_unit_test(test_quiet),
+        cmocka_unit_test(test_own_doing), cmocka_unit_test(test_stalled),   cmocka_unit_test(test_short_stalls), cmocka_unit_test(test_lanes), cmocka_unit_test(test_quiet),
         cmocka_unit_test(test_count_without_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,14 +20,6 @@ static struct fixture fixture(const char *header, const char *exit_phase, const 
     return f;
 }
 
-static const struct check_result *check(const struct judgement *j, const char *name) {
-    for (size_t i = 0; i < j->check_count; i++)
-        if (!strcmp(j->checks[i].name, name))
-            return &j->checks[i];
-    fail_msg("there is no check %s", name);
-    return NULL;
-}
-
 #define ENDED "\"from\":1000000000,\"to\":9000000000,\"asked\":false,\"killed\":false,\"left\":0,\"cut\":false,\"clock_step\":0,\"samples\":100"
 
 static const struct { const char *data; enum verdict verdict; const char *why; } rows[] = {

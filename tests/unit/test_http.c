@@ -558,6 +558,107 @@ static void names_are_whole(void **state) {
     assert_string_equal(http_error_name(HTTP_ERROR_COUNT), "?");
 }
 
+/* --- pieces --- */
+
+struct pieces {
+    struct answer a;
+    size_t count, bytes, most;
+    struct http_op *op;
+    bool cancel;
+    char type[64];
+};
+
+static void on_piece(const char *piece, size_t len, void *arg) {
+    struct pieces *p = arg;
+    assert_int_equal(piece[len], 0);
+    p->count++;
+    p->bytes += len;
+    p->most = len > p->most ? len : p->most;
+    const char *length = http_header(p->op, "content-length");
+    snprintf(p->type, sizeof p->type, "%s", length ? length : "none");
+    if (p->cancel && len) {
+        http_cancel(p->op);
+        assert_int_equal(piece[0], 'z'); /* still there */
+        loop_stop(loop);
+    }
+}
+
+static void fetch_pieces(const char *path, struct pieces *p) {
+    struct http_request q = request(url_of(path), &p->a);
+    q.data = on_piece;
+    q.arg = p;
+    p->a.stop = true;
+    assert_return_code(http_start(http, &q, &p->op, NULL), 0);
+    loop_run(loop);
+}
+
+static void a_good_answers_body_may_be_told_in_pieces(void **state) {
+    (void)state;
+    struct pieces p = {0};
+    fetch_pieces("/big", &p); /* more than would be kept whole */
+    assert_int_equal(p.a.r.error, HTTP_OK);
+    assert_int_equal(p.bytes, 2 << 20);
+    assert_int_equal(p.a.r.body_len, 0);
+    assert_true(p.count >= 8 && p.most <= 256 << 10); /* it waits for us */
+    assert_string_equal(p.type, "2097152");
+    p = (struct pieces){0};
+    fetch_pieces("/status/404", &p); /* what else is answered is in the result */
+    assert_int_equal(p.count, 0);
+    assert_string_equal(p.a.body, "no");
+    p = (struct pieces){0};
+    fetch_pieces("/half", &p);
+    assert_int_equal(p.a.r.error, HTTP_RESET);
+    assert_int_equal(p.bytes, 3); /* all that came, before its end is told */
+    p = (struct pieces){0};
+    fetch_pieces("/no-body", &p);
+    assert_int_equal(p.bytes, 0);
+    assert_true(p.count >= 1); /* the headers are there */
+    p = (struct pieces){.cancel = true};
+    fetch_pieces("/big", &p);
+    assert_int_equal(p.a.told, 0);
+    assert_int_equal(get("/ok").r.error, HTTP_OK);
+}
+
+/* --- the way --- */
+
+static void a_way_is_taken_and_forgotten_again(void **state) {
+    (void)state;
+    struct answer a = {0};
+    struct http_via via = {.tls_name = "other.name"};
+    char expected[64];
+    struct http_request q = request(url_of("/echo"), &a);
+    q.via = &via;
+    fetch(&q, &a);
+    snprintf(expected, sizeof expected, "Host: 127.0.0.1:%d\r\n", server.port);
+    assert_int_equal(a.r.error, HTTP_OK);
+    assert_non_null(strstr(a.body, expected)); /* the real one, once */
+    assert_null(strstr(strstr(a.body, expected) + 1, "Host:"));
+    via = (struct http_via){.proxy = "http://127.0.0.1:1"};
+    fetch(&q, &a);
+    assert_int_equal(a.r.error, HTTP_REFUSED);
+    via.no_proxy = "127.0.0.0/8";
+    fetch(&q, &a);
+    assert_int_equal(a.r.error, HTTP_OK);
+    q.via = NULL;
+    fetch(&q, &a);
+    assert_int_equal(a.r.error, HTTP_OK);
+    assert_non_null(strstr(a.body, expected));
+}
+
+static void what_must_be_sent_once_is(void **state) {
+    (void)state;
+    for (int once = 0; once < 2; once++) {
+        struct answer a = {0};
+        get("/stale"); /* its connection is dead from here on */
+        struct http_request q = request(url_of("/ok"), &a);
+        q.method = "DELETE";
+        q.once = once;
+        fetch(&q, &a);
+        assert_int_equal(a.r.error, once ? HTTP_RESET : HTTP_OK);
+        assert_true(a.r.stale_retry);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_are_told_apart),
@@ -579,6 +680,9 @@ int main(void) {
         cmocka_unit_test(a_missing_family_is_not_our_trouble),
         cmocka_unit_test(own_limits_are_not_the_targets_fault),
         cmocka_unit_test(names_are_whole),
+        cmocka_unit_test(a_good_answers_body_may_be_told_in_pieces),
+        cmocka_unit_test(a_way_is_taken_and_forgotten_again),
+        cmocka_unit_test(what_must_be_sent_once_is),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

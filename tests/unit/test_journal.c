@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static char dir[64];
 
@@ -55,7 +56,33 @@ static void test_state_dir(void **state) {
     (void)state;
     assert_string_equal(journal_state_dir(), dir);
     setenv("CHAOSD_STATE_DIR", "", 1);
+    if (geteuid() == 0)
+        assert_string_equal(journal_state_dir(), "/var/lib/chaosd");
+}
+
+/* Root has the machine's; anybody else one below his home, where he has one. */
+static void test_state_dir_of_a_user(void **state) {
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    char *home = getenv("HOME") ? strdup(getenv("HOME")) : NULL;
+    unsetenv("CHAOSD_STATE_DIR");
+    setenv("XDG_STATE_HOME", "/x/state", 1);
     assert_string_equal(journal_state_dir(), "/var/lib/chaosd");
+    assert_return_code(seteuid(65534), errno);
+    assert_string_equal(journal_state_dir(), "/x/state/chaosd");
+    setenv("XDG_STATE_HOME", "relative", 1); /* as its specification has it: not heeded */
+    setenv("HOME", "/home/me", 1);
+    assert_string_equal(journal_state_dir(), "/home/me/.local/state/chaosd");
+    unsetenv("XDG_STATE_HOME");
+    unsetenv("HOME");
+    assert_string_equal(journal_state_dir(), "/var/lib/chaosd");
+    setenv("CHAOSD_STATE_DIR", "/s", 1);
+    assert_string_equal(journal_state_dir(), "/s");
+    assert_return_code(seteuid(0), errno);
+    if (home)
+        setenv("HOME", home, 1);
+    free(home);
 }
 
 static void test_newest_first_and_removed_when_clean(void **state) {
@@ -267,7 +294,7 @@ static void test_a_long_run_keeps_its_file_small(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-        T(test_state_dir),  T(test_newest_first_and_removed_when_clean), T(test_reopen_after_crash), T(test_torn_line),
+        T(test_state_dir), T(test_state_dir_of_a_user), T(test_newest_first_and_removed_when_clean), T(test_reopen_after_crash), T(test_torn_line),
         T(test_durable_on_return), T(test_bad_input), T(test_runs), T(test_full_disk),
         T(test_a_long_run_keeps_its_file_small),
     };

@@ -10,14 +10,6 @@
 #define PAUSE "\"faults\":[{\"name\":\"pause\",\"kind\":\"pod-pause\",\"holds\":true}]"
 #define HEAD(more) "{\"schema\":1,\"scenario\":\"t\",\"seed\":7," more "}"
 
-static const struct check_result *check(const struct judgement *j, const char *name) {
-    for (size_t i = 0; i < j->check_count; i++)
-        if (!strcmp(j->checks[i].name, name))
-            return &j->checks[i];
-    fail_msg("no check %s", name);
-    return NULL;
-}
-
 static void event(struct fixture *f, double t, const char *op, const char *phase, const char *kind, const char *data) {
     fixture_event(f, t, op, phase, kind, "etcd-0", data);
 }

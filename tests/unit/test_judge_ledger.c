@@ -44,14 +44,6 @@ static void read_back(struct fixture *f, const char *when, int act_id, const cha
     fixture_event(f, 11000, "ledger/read", "ok", "", "writes", data);
 }
 
-static const struct check_result *check(const struct judgement *j, const char *name) {
-    for (size_t i = 0; i < j->check_count; i++)
-        if (strcmp(j->checks[i].name, name) == 0)
-            return &j->checks[i];
-    fail_msg("no check %s", name);
-    return NULL;
-}
-
 static void is(const struct judgement *j, const char *name, enum verdict v, double value) {
     const struct check_result *c = check(j, name);
     if (c->verdict != v || (isnan(value) ? !isnan(c->value) : c->value != value))

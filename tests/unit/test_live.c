@@ -382,9 +382,37 @@ static void test_many_acts(void **state) {
     finish(&w);
 }
 
+/* Whom a network fault hits looks well: what is known of it is said by the act's own events. */
+static void test_network_fault(void **state) {
+    (void)state;
+    struct world w;
+    drill(&w);
+    event(&w, 12000, "fault/act", "invoke", "net-delay", "etcd-1", "{\"id\":1,\"fault\":\"slow\",\"occurrence\":1,\"for_ns\":8000000000}");
+    draw(&w, 90, 30, &plain);
+    assert_shows(&w, "● slow #1  etcd-1  8.0 s left, not seen yet  net-delay");
+    event(&w, 12003, "fault/observed", "info", "net-delay", "etcd-1", "{\"id\":1,\"packets\":1}");
+    draw(&w, 90, 30, &plain);
+    assert_shows(&w, "● slow #1  etcd-1  8.0 s left  net-delay");
+    assert_shows(&w, "net-delay on etcd-1 is in effect, 1 packet hit");
+    event(&w, 13000, "fault/trouble", "info", "net-delay", "etcd-1", "{\"id\":1,\"why\":\"its filters were taken away\"}");
+    draw(&w, 90, 30, &plain);
+    assert_shows(&w, "● slow #1  etcd-1  7.0 s left, not as asked  net-delay");
+    assert_shows(&w, "net-delay on etcd-1 is not in effect as asked: its filters were taken away");
+    event(&w, 20000, "fault/revert", "invoke", "net-delay", "etcd-1", "{\"id\":1}");
+    draw(&w, 90, 30, &plain);
+    assert_shows(&w, "● slow #1  etcd-1  reverting  net-delay");
+    event(&w, 20084, "fault/revert", "ok", "net-delay", "etcd-1", "{\"id\":1,\"packets\":1234,\"drain_ns\":84000000}");
+    event(&w, 28000, "fault/measured", "info", "net-delay", "etcd-1", "{\"id\":1,\"rtt_ns\":81000000,\"rtt_after_ns\":700000}");
+    draw(&w, 90, 30, &plain);
+    assert_int_equal(w.m.fault_count, 0);
+    assert_shows(&w, "net-delay on etcd-1 is over, 1234 packets hit");
+    assert_shows(&w, "net-delay on etcd-1 measured: round trips +80.3 ms");
+    finish(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_picture), cmocka_unit_test(test_follow), cmocka_unit_test(test_external), cmocka_unit_test(test_back), cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_network_fault), cmocka_unit_test(test_picture), cmocka_unit_test(test_follow), cmocka_unit_test(test_external), cmocka_unit_test(test_back), cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_small),   cmocka_unit_test(test_window), cmocka_unit_test(test_text), cmocka_unit_test(test_many_acts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

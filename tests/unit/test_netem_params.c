@@ -162,7 +162,7 @@ static void refuses_nonsense(void **state) {
     (void)state;
     static const struct { struct netem_params p; const char *says; } rows[] = {
         {{.loss = NETEM_LOSS_RANDOM, .loss_ppm = 1010000}, "loss: 101 % is more than 100 %"},
-        {{.delay_ns = 10, .jitter_ns = 11}, "jitter: 11 ns is more than the delay of 10 ns; a packet cannot leave before it came"},
+        {{.delay_ns = 10000000, .jitter_ns = 11000000}, "jitter: 11 ms is more than the delay of 10 ms; a packet cannot leave before it came"},
         {{.delay_ns = -1}, "delay: expected 0 to an hour"},
         {{.delay_ns = 10, .dist = NETEM_NORMAL}, "a distribution needs jitter: without it every delay is the same"},
         {{.delay_ns = 10, .jitter_ns = 5, .dist = NETEM_CUSTOM}, "a distribution of your own has 1 to 16384 values"},

@@ -9,14 +9,6 @@
 #define HEADER(more, expect)                                                                                                               \
     "{\"schema\":1,\"loads\":[{\"name\":\"writes\",\"lanes\":[\"reused\"],\"deadline_ns\":500000000" more "}],\"expect\":[" expect "]}"
 
-static const struct check_result *check(const struct judgement *j, const char *name) {
-    for (size_t i = 0; i < j->check_count; i++)
-        if (!strcmp(j->checks[i].name, name))
-            return &j->checks[i];
-    fail_msg("no check %s", name);
-    return NULL;
-}
-
 static void shown_everywhere(const struct judgement *j, const char *text, bool wanted) {
     static const char *const kinds[] = {"text", "markdown", "html"};
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {

@@ -34,14 +34,6 @@ static void begin(struct fixture *f, const char *header) {
 
 static void end(struct fixture *f) { fixture_event(f, 9950, "run/end", "info", "", "", "{}"); }
 
-static const struct check_result *check(const struct judgement *j, const char *name) {
-    for (size_t i = 0; i < j->check_count; i++)
-        if (!strcmp(j->checks[i].name, name))
-            return &j->checks[i];
-    fail_msg("no check %s", name);
-    return NULL;
-}
-
 /* Asked each 500 ms: right at 2000, wrong at 2500 (known 2510), 3000 and 3500, right at 4000 (known 4010).
  * By hand, as for downtime: least 3500 - 2510 = 990, likely 4010 - 2500 = 1510, most 4010 - 2000 = 2010. */
 static void a_stretch_has_its_bracket(void **state) {

@@ -113,7 +113,7 @@ static void decodes_all(void **state) {
     assert_int_equal(f[1].at.count, 2);
     assert_int_equal(f[1].for_ns, 60 * NS_PER_S);
 
-    assert_int_equal(s->guards->quorum, QUORUM_NONE);
+    assert_int_equal(s->guards->quorum, QUORUM_STATEFULSETS);
     assert_int_equal(s->guards->min_ready, 1);
     assert_int_equal(s->guards->max_concurrent, 0);
     scenario_free(s);
@@ -144,11 +144,46 @@ static void guards_have_defaults(void **state) {
     (void)state;
     struct scenario *s = must("name: x\nduration: 10s\n" LOAD, NULL, 0);
     assert_non_null(s->guards);
-    assert_int_equal(s->guards->quorum, QUORUM_NONE);
+    assert_int_equal(s->guards->quorum, QUORUM_STATEFULSETS);
+    assert_int_equal(s->guards->max_ppm, 0);
+    assert_int_equal(s->guards->budgets, BUDGETS_RESPECT);
+    assert_int_equal(s->guards->unowned, PERMIT_REFUSE);
+    assert_int_equal(s->guards->self, PERMIT_REFUSE);
+    assert_false(s->guards->opt_in);
+    assert_int_equal(s->guards->contexts.count, 0);
+    assert_true(guards_glob(&s->guards->protected_namespaces, "kube-system"));
+    assert_false(guards_glob(&s->guards->protected_namespaces, "kube"));
+    assert_false(guards_glob(&s->guards->protected_namespaces, NULL));
+    assert_false(s->guards->steady_given);
+    assert_int_equal(s->guards->steady->timeout_ns, 60 * NS_PER_S);
+    assert_int_equal(s->guards->steady->interval_ns, NS_PER_S);
     assert_null(s->cluster.kind);
     assert_string_equal(s->secrets.count ? "some" : "none", "none");
     scenario_free(s);
     scenario_free(NULL);
+}
+
+static void guards_as_given(void **state) {
+    (void)state;
+    struct scenario *s = must("name: x\nduration: 10s\nguards: {maxPercent: 30%, budgets: ignore, protectedNamespaces: [], optIn: true, self: allow, unowned: allow,\n"
+                              "  contexts: staging-*, quorum: none, steady: {interval: 250ms}}\n" LOAD, NULL, 0);
+    const struct guards *g = s->guards;
+    assert_int_equal(g->max_ppm, 300000);
+    assert_int_equal(g->budgets, BUDGETS_IGNORE);
+    assert_int_equal(g->protected_namespaces.count, 0);
+    assert_true(g->opt_in);
+    assert_int_equal(g->self, PERMIT_ALLOW);
+    assert_int_equal(g->unowned, PERMIT_ALLOW);
+    assert_int_equal(g->quorum, QUORUM_NONE);
+    assert_true(guards_glob(&g->contexts, "staging-1"));
+    assert_true(g->steady_given);
+    assert_int_equal(g->steady->timeout_ns, 60 * NS_PER_S);
+    assert_int_equal(g->steady->interval_ns, 250 * NS_PER_MS);
+    scenario_free(s);
+    s = must("name: x\nduration: 10s\nguards: {steady: {timeout: 0}}\n" LOAD, NULL, 0);
+    assert_true(s->guards->steady_given); /* and not waited for, whatever the cluster */
+    assert_int_equal(s->guards->steady->timeout_ns, 0);
+    scenario_free(s);
 }
 
 static void json_is_yaml(void **state) {
@@ -286,6 +321,19 @@ static const struct { const char *text, *where, *says; } bad[] = {
     {"name: x\nduration: 9s\nsecrets: [a, a]\n" LOAD, "t.yaml:3:14:", "twice"},
     /* guards, kinds */
     {"name: x\nduration: 9s\nguards: {quorum: most}\n" LOAD, "t.yaml:3:18:", "majority"},
+    {"name: x\nduration: 9s\nguards: {maxpercent: 30%}\n" LOAD, "t.yaml:3:10:", "did you mean \"maxPercent\""},
+    {"name: x\nduration: 9s\nguards: {maxPercent: 30}\n" LOAD, "t.yaml:3:22:", "%"},
+    {"name: x\nduration: 9s\nguards: {maxPercent: 0%}\n" LOAD, "t.yaml:3:22:", "out of range"},
+    {"name: x\nduration: 9s\nguards: {maxPercent: 101%}\n" LOAD, "t.yaml:3:22:", "at most 100%"},
+    {"name: x\nduration: 9s\nguards: {budgets: no}\n" LOAD, "t.yaml:3:19:", "respect"},
+    {"name: x\nduration: 9s\nguards: {protectedNamespaces: [shop, Kube_System]}\n" LOAD, "t.yaml:3:38:", "matches no namespace"},
+    {"name: x\nduration: 9s\nguards: {protectedNamespaces: [\"\"]}\n" LOAD, "t.yaml:3:32:", "matches no namespace"},
+    {"name: x\nduration: 9s\nguards: {contexts: []}\n" LOAD, "t.yaml:3:20:", "too short"},
+    {"name: x\nduration: 9s\nguards: {contexts: [a, \"\"]}\n" LOAD, "t.yaml:3:24:", "empty text"},
+    {"name: x\nduration: 9s\nguards: {self: yes}\n" LOAD, "t.yaml:3:16:", "allow"},
+    {"name: x\nduration: 9s\nguards: {optIn: maybe}\n" LOAD, "t.yaml:3:17:", "true"},
+    {"name: x\nduration: 9s\nguards: {steady: {timeout: 1s, interval: 2s}}\n" LOAD, "t.yaml:3:42:", "must not be longer"},
+    {"name: x\nduration: 9s\nguards: {steady: {limit: 1s}}\n" LOAD, "t.yaml:3:19:", "timeout"},
     {"name: x\nduration: 9s\nload: [{name: a, htpp: {}}]\n", "t.yaml:3:18:", "did you mean \"http\""},
     {"name: x\n" CLUSTER "duration: 9s\nfaults: [{name: k, pod-kill: {selector: {}}, pod-pause: {selector: {}}, at: 1s}]\n",
      "t.yaml:4:", "both"},
@@ -391,6 +439,7 @@ int main(void) {
         cmocka_unit_test(decodes_all),
         cmocka_unit_test(stores_it_resolved),
         cmocka_unit_test(guards_have_defaults),
+        cmocka_unit_test(guards_as_given),
         cmocka_unit_test(json_is_yaml),
         cmocka_unit_test(parameters_keep_types),
         cmocka_unit_test(settings_are_typed_like_yaml),

@@ -123,7 +123,125 @@ static void same_names_sort_by_uid(void **state) {
     assert_string_equal(list[2].uid, "2");
 }
 
+/* What made pods of each kind, as a cluster's controllers do; born at 1000 s. */
+static const struct { const char *letter, *phase, *node; struct pod_owners owners; int64_t created_s; } owned_pods[] = {
+    {"d", "Running", "n1", {2, {{"ReplicaSet", "web-5d8", "1"}, {"Deployment", "web", "2"}}}, 1000},
+    {"e", "Pending", NULL, {2, {{"ReplicaSet", "pay-77f", "3"}, {"Deployment", "pay", "4"}}}, 1290},
+    {"s", "Running", "n2", {1, {{"StatefulSet", "etcd", "5"}}}, 700},
+    {"t", "CrashLoopBackOff", "n1", {1, {{"DaemonSet", "agent", "6"}}}, 1001},
+    {"x", "Ended", "n2", {0}, 0}, /* by hand, and nobody knows when */
+};
+
+static size_t select_owned(const char *yaml, int64_t now_s, bool may, char *got) {
+    struct arena *a;
+    struct selector s;
+    struct error err = {""};
+    if (decode(yaml, &selector_shape, &a, &s, &err) < 0)
+        fail_msg("%s: %s", yaml, err.text);
+    size_t n = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(owned_pods); i++) {
+        struct candidate c = {.uid = owned_pods[i].letter, .name = owned_pods[i].letter, .namespace = "shop", .node = owned_pods[i].node, .phase = owned_pods[i].phase,
+                              .owners = owned_pods[i].owners.count ? &owned_pods[i].owners : NULL, .created_s = owned_pods[i].created_s, .now_s = now_s};
+        if (may ? selector_may_match(&s, &c) : selector_matches(&s, &c))
+            got[n++] = *owned_pods[i].letter;
+    }
+    got[n] = 0;
+    arena_free(a);
+    return n;
+}
+
+static void by_owner_phase_and_age(void **state) {
+    (void)state;
+    static const struct { const char *yaml, *want, *may; } rows[] = { /* at 1300 s */
+        {"{}", "destx", "destx"},
+        {"owners: [{kind: Deployment}]", "de", "de"},
+        {"owners: [{kind: deployment, name: web}]", "d", "d"},
+        {"owners: [{kind: Deployment, name: Web}]", "", ""},
+        {"owners: [{kind: ReplicaSet, name: web-5d8}]", "d", "d"}, /* any of the chain */
+        {"owners: [{kind: Deployment, name: web}, {kind: StatefulSet}]", "ds", "ds"},
+        {"owners: [{kind: StatefulSet, name: web}]", "", ""},
+        {"owners: [{kind: Job}]", "", ""},
+        {"phases: Running", "ds", "destx"},
+        {"phases: [Pending, Ended]", "ex", "destx"},
+        {"minAge: 5m", "ds", "destx"}, /* 300 s to the second */
+        {"minAge: 301s", "s", "destx"},
+        {"minAge: 299500ms", "ds", "destx"},
+        {"minAge: 10s", "dest", "destx"},
+        {"minAge: 0s", "destx", "destx"},
+        {"exclude: {owners: [{kind: DaemonSet}]}", "desx", "desx"},
+        {"exclude: {owners: [{kind: Deployment}], phases: [Running]}", "estx", "destx"}, /* both must hold */
+        {"exclude: {minAge: 10s}", "x", "destx"},
+        {"exclude: {fieldSelectors: {status.phase: Ended}}", "dest", "destx"},
+        {"exclude: {nodes: [n1]}", "esx", "esx"},
+        {"nodes: [n1]", "dt", "det"}, /* one without a node may come there */
+        {"fieldSelectors: {spec.nodeName: n2}", "sx", "esx"},
+        {"fieldSelectors: {status.phase: Pending}", "e", "destx"},
+        {"owners: [{kind: Deployment}]\nminAge: 1m\nphases: [Running]\nexclude: {pods: [shop/d]}", "", "e"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        char got[16];
+        select_owned(rows[i].yaml, 1300, false, got);
+        if (strcmp(got, rows[i].want))
+            fail_msg("%s selects \"%s\", not \"%s\"", rows[i].yaml, got, rows[i].want);
+        select_owned(rows[i].yaml, 1300, true, got);
+        if (strcmp(got, rows[i].may))
+            fail_msg("%s may select \"%s\", not \"%s\"", rows[i].yaml, got, rows[i].may);
+    }
+}
+
+static void without_a_clock_age_is_not_asked(void **state) {
+    (void)state;
+    char got[16];
+    select_owned("minAge: 5m", 0, false, got);
+    assert_string_equal(got, "destx");
+    select_owned("exclude: {minAge: 5m}", 0, false, got);
+    assert_string_equal(got, "destx");
+    select_owned("minAge: 1s", 900, false, got); /* made after now: the clocks differ */
+    assert_string_equal(got, "s");
+}
+
+static void selectors_are_said_in_words(void **state) {
+    (void)state;
+    static const struct { const char *yaml, *want; } rows[] = {
+        {"{}", "any pod"},
+        {"namespaces: [shop, pay]", "any pod, in namespaces shop, pay"},
+        {"labelSelectors: {app: web}\nnamespaces: shop", "label app=web, in namespace shop"},
+        {"labelSelectors: {app: web, tier: x}\nrole: leader", "labels app=web, tier=x, role leader"},
+        {"owners: [{kind: Deployment, name: web}, {kind: Job}]\nminAge: 5m\nphases: [Running]",
+         "owner Deployment/web or Job, phase Running, at least 5m old"},
+        {"expressionSelectors: [{key: a, operator: In, values: [b, c]}, {key: d, operator: Exists}]", "label a In (b, c), label d Exists"},
+        {"nodes: [n1]\nexclude: {pods: [x]}", "on node n1; but not pod x"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct arena *a;
+        struct selector s;
+        struct error err = {""};
+        cleanup_buf struct buf b = {0};
+        if (decode(rows[i].yaml, &selector_shape, &a, &s, &err) < 0)
+            fail_msg("%s: %s", rows[i].yaml, err.text);
+        selector_say(&s, &b);
+        assert_string_equal(b.data, rows[i].want);
+        arena_free(a);
+    }
+}
+
 static const struct { const char *yaml, *says; } bad_selectors[] = {
+    {"owners: [{kind: \"\"}]", "t:1:17: \"\" is no kind of object"},
+    {"owners: [{kind: apps/Deployment}]", "\"apps/Deployment\" is no kind of object"},
+    {"owners: [{name: web}]", "t:1:10: missing key \"kind\""},
+    {"owners: [{kind: Job, name: \"\"}]", "t:1:28: an empty name"},
+    {"owners: Deployment", "t:1:9: "},
+    {"owner: [{kind: Job}]", "did you mean \"owners\""},
+    {"phases: [running]", "t:1:10: "},
+    {"phases: [Succeeded]", "CrashLoopBackOff"},
+    {"minage: 5m", "did you mean \"minAge\""},
+    {"minAge: 5", "t:1:9: "},
+    {"minAge: -5m", "t:1:9: "},
+    {"exclude: {}", "t:1:10: exclude says nothing"},
+    {"exclude: {exclude: {pods: x}}", "unknown key \"exclude\" in exclude"},
+    {"exclude: {role: leader}", "unknown key \"role\" in exclude"},
+    {"exclude: {pods: [a/b/c]}", "t:1:18: \"a/b/c\" names no pod"},
+    {"exclude: {label: {a: b}}", "unknown key \"label\" in exclude"},
     {"labelSelector: {a: b}", "did you mean \"labelSelectors\""},
     {"fieldSelectors: {spec.nodename: n1}", "t:1:18: pods cannot be selected by field \"spec.nodename\", did you mean \"spec.nodeName\""},
     {"fieldSelectors: {spec.restartPolicy: Always}", "metadata.namespace, spec.nodeName and status.phase"},
@@ -299,6 +417,9 @@ int main(void) {
         cmocka_unit_test(filters),
         cmocka_unit_test(null_and_nothing_select_all),
         cmocka_unit_test(same_names_sort_by_uid),
+        cmocka_unit_test(by_owner_phase_and_age),
+        cmocka_unit_test(without_a_clock_age_is_not_asked),
+        cmocka_unit_test(selectors_are_said_in_words),
         cmocka_unit_test(bad_selectors_are_errors),
         cmocka_unit_test(modes_and_values),
         cmocka_unit_test(draws_as_many_as_asked),

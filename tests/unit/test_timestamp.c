@@ -34,7 +34,38 @@ static void finds(void **state) {
     }
 }
 
+static const struct {
+    const char *text;
+    bool ok;
+} whole[] = {
+    {"2026-11-21T22:52:01Z", true},         {"2026-11-21T22:52:01.1Z", true},     {"2026-11-21T22:52:01.123456789Z", true}, {"2026-11-21T23:52:01+01:00", true},
+    {"2028-02-29T00:00:00Z", true},         {"2026-02-29T00:00:00Z", false},      {"2026-11-21 22:52:01Z", false},          {"2026-11-21T22:52:01", false},
+    {"2026-11-21T22:52:01.Z", false},       {"2026-11-21T22:52:01,5Z", false},    {"2026-11-21T22:52:01+0100", false},      {" 2026-11-21T22:52:01Z", false},
+    {"2026-11-21T22:52:01Z ", false},       {"2026-13-21T22:52:01Z", false},      {"2026-11-21T24:00:00Z", false},          {"2026-11-21T22:60:00Z", false},
+    {"2026-11-21T22:52:01+01:0", false},    {"2026-11-21T22:52:01+25:00", false}, {"1969-11-21T22:52:01Z", false},          {"9999-11-21T22:52:01Z", false},
+    {"2026-11-21T22:52:01+01:00x", false},  {"2026-11-21T22:52:01+:1:00", false}, {"", false},                              {"now", false},
+};
+
+static void parses_whole_ones_alone(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {
+        int64_t got;
+        if (timestamp_parse(whole[i].text, &got) != whole[i].ok)
+            fail_msg("\"%s\" is taken wrongly", whole[i].text);
+    }
+}
+
+static void formats_what_it_parses(void **state) {
+    (void)state;
+    char out[TIMESTAMP_SIZE];
+    int64_t got;
+    timestamp_format(INT64_C(1795301521000001999), out);
+    assert_string_equal(out, "2026-11-21T22:52:01.000001Z");
+    assert_true(timestamp_parse(out, &got));
+    assert_int_equal(got, INT64_C(1795301521000001000));
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(finds)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(finds), cmocka_unit_test(parses_whole_ones_alone), cmocka_unit_test(formats_what_it_parses)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,11 +3,12 @@
 const fact = (name, value, wide) => (known(value) && value !== "" ? el("div", { class: wide ? "wide" : null }, el("dt", null, name), el("dd", null, value)) : null);
 
 function cardState(c) {
-  if (c.skipped) return ["skipped", "skipped"];
+  if (c.skipped) return ["skipped", c.unable ? "cannot be done here" : "skipped"];
   if (!c.acted) return ["fail", "failed"];
   if (c.stuck) return ["fail", "NOT REVERTED"];
   if (c.holds && !c.reverted) return ["inconclusive", "not seen reverted"];
-  if (!c.observed) return ["inconclusive", "never seen in effect"];
+  if (!c.observed) return ["inconclusive", c.trouble ? "not as asked" : c.unseen || "never seen in effect"];
+  if (c.trouble) return ["inconclusive", "not as asked"];
   if (c.stalled) return ["inconclusive", "chaosd stalled"];
   if (c.suspect) return ["inconclusive", "a control failed too"];
   if (c.censored) return ["inconclusive", "recovery not seen"];
@@ -82,11 +83,11 @@ function facts(c) {
     fact("Good for good", milestone("sustained")), fact("Every replica ready", milestone("redundancy")),
     fact("Downtime, least … likely … most", windows, windows.length > 60), fact("Degraded, least … likely … most", slow, slow.length > 60), fact("Reverted", c.holds && c.acted ? (c.reverted ? "after " + ms(c.reverted_after) : c.stuck ? "NOT REVERTED" : "not seen") : null),
     fact("Acknowledged writes lost", losses, true),
-    fact("Victim", (c.target || "none") + (known(c.pid) ? ` (pid ${c.pid})` : "")), fact("Role", c.role_before ? `${c.role_before} → ${c.role_after || "nobody seen"}` : null),
+    fact("Victim", (c.target || "none") + (c.pid > 0 ? ` (pid ${c.pid})` : "")), fact("Role", c.role_before ? `${c.role_before} → ${c.role_after || "nobody seen"}` : null),
     fact("Beside the role", dataText(c.data_before, c.data_after)), fact("Drawn from", c.candidates && c.candidates.length ? c.candidates.join(", ") + more : null),
     fact("Draw", c.draw), fact("Planned at", known(c.planned) ? `${moment(c.planned, 1)}` + (known(c.at) ? `, done ${ms(c.at - c.planned)} later` : "") : null),
     fact("Held for", known(c.for) ? ms(c.for) : null), fact("Seen in effect", known(c.observed_after) ? `after ${ms(Math.max(0, c.observed_after))}` : c.acted ? "never" : null),
-    fact("The pods’ own words", c.marks.map(([t, name, pod]) => `${name} ${ms(t)} (${pod})`).join(", "), true), fact("Guard", c.guard), fact("Why", c.skipped || !c.acted ? null : c.why, true));
+    fact("The pods’ own words", c.marks.map(([t, name, pod]) => `${name} ${ms(t)} (${pod})`).join(", "), true), fact("On the network", c.effect, true), fact("Not as asked", c.trouble, true), fact("Guard", c.guard), fact("Why", c.skipped || !c.acted ? null : c.why, true));
 }
 
 /* A line of JSON is shown as its message and the rest. */
@@ -119,7 +120,7 @@ function card(c) {
   if (show) show.addEventListener("click", () => { view.showCard(c); byId("timeline").scrollIntoView(); byId("plot").focus({ preventScroll: true }); });
   return el("article", { class: "card", "aria-label": clean(name) },
     el("div", { class: "head" }, el("h3", null, name, " ", el("span", { class: "chip " + tone }, word)), el("div", { class: "tools" }, show)),
-    el("p", { class: "story" }, story(c)), track(c), facts(c), evidence(c));
+    el("p", { class: "story" }, story(c)), c.timeline ? waterfall(c) : track(c), facts(c), evidence(c));
 }
 
 function makeCards() {
