@@ -118,7 +118,7 @@ static void tell_all(struct agent *a, bool had) {
 static void begin(struct agent *a) {
     struct error err;
     struct leftover *l = NULL;
-    if (a->begun || a->leaving || !kube_watch_synced(a->faults) || !kube_watch_synced(a->self))
+    if (a->begun || a->leaving || !a->faults_told || !a->self_told)
         return;
     a->begun = true;
     a->stopped = wants_stop(a);
@@ -146,10 +146,11 @@ static void on_fault(const struct kube_event *e, void *arg) {
     struct kube_view before = {0}, now = {0};
     if (follow_trouble(e, "NodeFaults"))
         return;
-    if (e->what == KUBE_SYNCED || !a->begun) {
+    a->faults_told |= e->what == KUBE_SYNCED;
+    if (e->what == KUBE_SYNCED)
         begin(a);
+    if (e->what == KUBE_SYNCED || !a->begun)
         return;
-    }
     if (e->before)
         kube_object_view(e->before, &before);
     if (e->object)
@@ -165,9 +166,10 @@ static void on_self(const struct kube_event *e, void *arg) {
     struct agent *a = arg;
     if (follow_trouble(e, "our Node's annotations"))
         return;
+    a->self_told |= e->what == KUBE_SYNCED;
     if (a->begun)
         look_at_switch(a);
-    else if (e->what == KUBE_SYNCED)
+    else
         begin(a);
 }
 

@@ -29,6 +29,7 @@ struct agent {
     struct held *held;
     struct timer *sweep, *ending;
     int proc_fd;
+    bool faults_told, self_told; /* by the watches: all that there is */
     bool begun;      /* both watches were synced, and what stood about is dealt with */
     bool stopped;    /* the kill switch */
     bool leaving;    /* TERM */

@@ -27,7 +27,9 @@ import objects
 
 PLURALS = {"pods": ("", "Pod"), "nodes": ("", "Node"), "namespaces": ("", "Namespace"), "events": ("", "Event"), "configmaps": ("", "ConfigMap"),
            "deployments": ("apps", "Deployment"), "statefulsets": ("apps", "StatefulSet"), "daemonsets": ("apps", "DaemonSet"), "replicasets": ("apps", "ReplicaSet"),
-           "endpointslices": ("discovery.k8s.io", "EndpointSlice"), "leases": ("coordination.k8s.io", "Lease"), "poddisruptionbudgets": ("policy", "PodDisruptionBudget")}
+           "endpointslices": ("discovery.k8s.io", "EndpointSlice"), "leases": ("coordination.k8s.io", "Lease"), "poddisruptionbudgets": ("policy", "PodDisruptionBudget"),
+           "nodefaults": ("chaosd.io", "NodeFault")}
+CUSTOM = {"nodefaults": "v1alpha1"}  # ours; status is a subresource of theirs
 PATH = re.compile(r"^/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+)/(?P<version>[^/]+))(?:/namespaces/(?P<ns>[^/]+))?/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>[^/]+))?$")
 
 
@@ -224,7 +226,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if plural == "selfsubjectaccessreviews":
             self.review(body, user)
             return
-        served = ["v1"] if not group else objects.GROUPS[api.release].get(group, [])
+        served = ["v1"] if not group else [CUSTOM[plural]] if plural in CUSTOM else objects.GROUPS[api.release].get(group, [])
         if plural not in PLURALS or PLURALS[plural][0] != group or (where["version"] or "v1") not in served:
             self.status(404, "NotFound", "the server could not find the requested resource")
             return
@@ -356,7 +358,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.status(409, "Conflict", "the object has been modified; please apply your changes to the latest version and try again")
             return
         else:
-            merge(o, body)
+            merge(o, self.part(where, body))
         for key in ("labels", "annotations"):  # what is empty is not there
             if not o["metadata"].get(key, True):
                 del o["metadata"][key]
@@ -366,6 +368,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.do_patch(where, query, body)
                 return
             self.json(200, now if o == now else self.api.put(where["plural"], o))  # what changes nothing makes no new version
+
+
+    def part(self, where, body):
+        """What a patch of an object, or of its subresource, may change."""
+        if where["plural"] not in CUSTOM:
+            return body
+        return {k: v for k, v in body.items() if (k == "status") == (where["sub"] == "status")}
 
 
 def json_patch(target, steps):
@@ -524,7 +533,7 @@ class FakeApi:
             key = (m.get("namespace") or "", m["name"])
             kept = self.store.setdefault(plural, {})
             self.rv += 1
-            o = dict(o, kind=PLURALS[plural][1], apiVersion=(PLURALS[plural][0] + "/v1").lstrip("/"), metadata=dict(m, resourceVersion=str(self.rv), uid=m.get("uid") or str(uuid.uuid4())))
+            o = dict(o, kind=PLURALS[plural][1], apiVersion=(PLURALS[plural][0] + "/" + CUSTOM.get(plural, "v1")).lstrip("/"), metadata=dict(m, resourceVersion=str(self.rv), uid=m.get("uid") or str(uuid.uuid4())))
             kind = "MODIFIED" if key in kept else "ADDED"
             kept[key] = o
             if not quiet:
