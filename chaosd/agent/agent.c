@@ -76,8 +76,12 @@ static void go_on(void *arg) {
     held_drop(a);
     if (held_quiet(a, false) && a->env.netem) /* at rest it costs nothing */
         fault_env_close(&a->env);
-    if (a->leaving && held_quiet(a, true))
+    if (a->leaving && held_quiet(a, true)) {
         loop_stop(a->loop);
+    } else if (a->leaving && !a->ended && held_quiet(a, false)) {
+        a->ended = true;
+        timer_after(a->ending, SAY_NS);
+    }
     look_for_leftovers(a);
 }
 
@@ -215,7 +219,7 @@ static void on_signal(int events, void *arg) {
     a->leaving = true;
     agent_log(NULL, "asked to end: all faults of this node are ended first");
     held_end_all(a, "Terminated", "the agent was asked to end");
-    timer_after(a->ending, held_quiet(a, false) ? SAY_NS : END_NS + SAY_NS);
+    timer_after(a->ending, END_NS);
     agent_step(a);
 }
 

@@ -340,8 +340,6 @@ def test_killed_with_its_reaper_the_next_agent_thaws():
 
 
 def test_a_signal_is_not_sent_twice():
-    with Lab(app="trap 'echo x >>{0}/hits' TERM; while :; do sleep 0.05; done".format("/tmp")) as lab:
-        pass  # the folder is known only now
     with Lab() as lab:
         hits = lab.scratch.dir / "hits"
         lab.pod.start("deaf", f"trap 'echo x >>{hits}' TERM; while :; do sleep 0.05; done")
@@ -418,6 +416,7 @@ def pause_of(version):
         lab.agent.wait(lambda: lab.agent.status(one).get("phase") == "Failed", "its end")
         assert lab.agent.status(one)["reason"] == "Lost"
         lab.group.freeze(lab.pod.place("ticker"), True)  # somebody freezes it
+        assert until(lambda: lab.pod.frozen("ticker"))
         lab.agent.refused(lab.agent.ask(lab.pod, act=3, kind="pod-pause"), "Busy", "frozen already")
         assert lab.pod.frozen("ticker") and not lab.pod.frozen("app")
         lab.no_records()
@@ -534,12 +533,12 @@ def test_at_rest_it_is_small_and_still():
         time.sleep(1)
         pid = lab.agent.process.pid
         rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
-        private = sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private"))
-        armed = [f.name for f in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir() if any(line.startswith("it_value: (0, 0)") is False and line.startswith("it_value")
-                                                                                     for line in f.read_text().splitlines())]
-        print(f"# private {private} kB, {len(armed)} timers")
-        assert private < 3000 * SLOW, rollup
-        assert len(armed) <= 4, armed  # the watches' silence
+        private = sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_Dirty"))
+        timers = [line for f in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir() for line in f.read_text().splitlines() if line.startswith("it_value")]
+        armed = [t for t in timers if "(0, 0)" not in t]
+        print(f"# {private} kB of its own, {len(armed)} timers")
+        assert private < 3000 or tap.SLOW > 1, rollup
+        assert len(armed) <= 3, armed  # the watches' silence, and the connections'
 
 
 own_processes()
