@@ -154,7 +154,7 @@ void held_end(struct held *h, const char *reason, const char *message) {
 
 static void became_effective(struct held *h) {
     h->state = HELD_IN_EFFECT;
-    if (!h->adopted) { /* else it has been for long */
+    if (!h->said.in_effect_boot_ns) { /* else it has been for long: it was adopted */
         h->said.in_effect_wall_ns = clock_wall_ns();
         h->said.in_effect_boot_ns = clock_boot_ns();
     }

@@ -519,6 +519,40 @@ def test_revert_on_the_node():
         assert not lab.pod.frozen() and lab.arrived() == 5 and reapers() == []
 
 
+def test_with_the_rights_of_its_daemonset_and_no_more():
+    """As user 0 with four capabilities. What is done to another user's container is done to whom the kernel protects from it."""
+    with Lab(start=False) as lab:
+        lab.agent.prefix = ["setpriv", "--bounding-set=-all,+sys_ptrace,+sys_admin,+net_admin,+kill", "--inh-caps=-all", "--no-new-privs"]
+        lab.pod.start("web", "exec setpriv --reuid=65534 --regid=65534 --clear-groups sleep 1000")
+        time.sleep(0.3)
+        container = {"name": "web", "id": lab.pod.ids["web"]}
+        with lab.agent:
+            caps = pathlib.Path(f"/proc/{lab.agent.process.pid}/status").read_text()
+            assert "CapEff:\t0000000000281020" in caps, caps
+            lab.agent.reaches(lab.agent.ask(lab.pod, seconds=60), "InEffect")
+            lab.agent.reaches(lab.agent.ask(lab.pod, act=2, kind="container-pause", container=container, seconds=60), "InEffect")
+            assert until(lambda: lab.pod.frozen("web")) and lab.arrived() == 0
+            lab.agent.change("k3x9-2", end=True)
+            lab.agent.reaches("k3x9-2", "Ended")
+            lab.agent.reaches(lab.agent.ask(lab.pod, act=3, kind="container-kill", container=container), "Ended")
+            assert lab.pod.processes["web"].wait(5) == -signal.SIGKILL
+            lab.agent.change("k3x9-1", end=True)
+            lab.agent.reaches("k3x9-1", "Ended")
+            assert lab.arrived() == 5
+            lab.nothing_left()
+
+
+def test_what_is_not_allowed_is_said():
+    with Lab(start=False) as lab:
+        lab.agent.prefix = ["setpriv", "--bounding-set=-all,+sys_ptrace,+sys_admin", "--inh-caps=-all", "--no-new-privs"]
+        with lab.agent:
+            lab.agent.wait(lambda: lab.agent.process.poll() is None, "an agent")
+            lab.agent.ask(lab.pod)
+            lab.agent.wait(lambda: lab.agent.status("k3x9-1").get("phase") == "Failed", "a refusal")
+            assert lab.agent.status("k3x9-1")["reason"] in ("NotAllowed", "NotAble"), lab.agent.status("k3x9-1")
+            lab.nothing_left()
+
+
 def test_two_agents_of_one_node():
     with Lab() as lab:
         second = subprocess.run([CHAOSD, "agent", "--node", NODE, "--kubeconfig", lab.agent.config], env=lab.agent.env, capture_output=True, text=True, timeout=20)
