@@ -222,11 +222,14 @@ def test_an_interface_that_is_renamed():
         lab.agent.reaches(name, "InEffect")
         for step in (("down",), ("name", "net1"), ("up",)):
             sh("ip", "-n", lab.pair.a, "link", "set", "net1" if step == ("up",) else "eth0", *step)
-        lab.agent.wait(lambda: lab.agent.status(name).get("phase") == "Failed", "an end")
-        assert lab.agent.status(name)["reason"] == "Lost", lab.agent.status(name)
-        assert "clsact" not in sh("tc", "-n", lab.pair.a, "qdisc")
         sh("ip", "-n", lab.pair.a, "addr", "replace", "10.88.0.1/24", "dev", "net1")
+        lab.agent.wait(lambda: "eth0" in lab.agent.status(name).get("message", ""), "word of it")
+        assert lab.agent.status(name)["phase"] == "InEffect" and lab.arrived() == 0  # the filter went with the interface
+        lab.agent.change(name, end=True)
+        lab.agent.reaches(name, "Ended")
+        assert "clsact" not in sh("tc", "-n", lab.pair.a, "qdisc")
         assert until(lambda: lab.arrived() == 5)
+        lab.no_records()
 
 
 def test_the_kill_switch():
