@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import signal
 import subprocess
 import sys
@@ -340,6 +341,35 @@ def test_killed_with_its_reaper_the_next_agent_thaws():
         lab.again()
         lab.agent.reaches(paused, "Ended")
         assert not lab.pod.frozen()
+
+
+def test_killed_at_any_moment():
+    """A partition and a pause each time, and the agent dies somewhere between its start and their end; now and then the objects go meanwhile."""
+    draw = random.Random(os.environ.get("SEED", "7"))
+    with Lab() as lab:
+        act = 0
+        for _ in range(20):
+            asked = []
+            for kind in ("net-partition", "pod-pause"):
+                act += 1
+                asked.append(lab.agent.ask(lab.pod, kind=kind, act=act, seconds=120))
+            time.sleep(draw.uniform(0, 0.12))
+            if draw.random() < 0.5:
+                lab.agent.change(draw.choice(asked), end=True)
+                time.sleep(draw.uniform(0, 0.03))
+            lab.agent.die()
+            kept = [n for n in asked if draw.random() < 0.5]
+            for n in set(asked) - set(kept):
+                lab.api.delete("nodefaults", n, NAMESPACE)
+            lab.again()
+            phases = [(n, lab.agent.status(n).get("phase")) for n in kept]
+            assert lab.agent.wait(lambda: all(lab.agent.status(n).get("phase") in ("InEffect", "Ended", "Failed") for n in kept)) is None, phases
+            for n in kept:
+                lab.api.delete("nodefaults", n, NAMESPACE)
+            assert until(lambda: not lab.pod.frozen() and reapers() == []), (lab.pod.frozen(), reapers())
+            assert until(lambda: "clsact" not in sh("tc", "-n", lab.pair.a, "qdisc"))
+        assert lab.arrived() == 5
+        lab.nothing_left()
 
 
 def test_a_signal_is_not_sent_twice():
