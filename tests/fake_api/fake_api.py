@@ -227,7 +227,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.review(body, user)
             return
         served = ["v1"] if not group else objects.GROUPS[api.release].get(group, []) + [c.version for c in api.custom.values() if c.group == group]
-        if api.kind(plural) is None or api.kind(plural)[0] != group or (where["version"] or "v1") not in served:
+        if api.kind_of(plural) is None or api.kind_of(plural)[0] != group or (where["version"] or "v1") not in served:
             self.status(404, "NotFound", "the server could not find the requested resource")
             return
         verb = {"GET": "watch" if query.get("watch") == "true" else "get" if where["name"] else "list", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}[self.command]
@@ -270,7 +270,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         metadata = {"resourceVersion": str(rv)}
         if more:
             metadata["continue"] = base64.b64encode(b"%d/%d" % (start + len(items), rv)).decode()
-        kind = api.kind(plural)[1] + "List"
+        kind = api.kind_of(plural)[1] + "List"
         text = '{"kind":"%s","apiVersion":"v1","metadata":%s,"items":[%s]}\n' % (kind, json.dumps(metadata), ",".join(items))
         self.answer(200, text.encode())
 
@@ -299,7 +299,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 raise Gone
             if api.bookmark_seconds and time.monotonic() >= beat and query.get("allowWatchBookmarks") == "true":
                 beat = time.monotonic() + api.bookmark_seconds
-                mark = {"kind": api.kind(where["plural"])[1], "apiVersion": "v1", "metadata": {"resourceVersion": str(api.rv), "creationTimestamp": None}}
+                mark = {"kind": api.kind_of(where["plural"])[1], "apiVersion": "v1", "metadata": {"resourceVersion": str(api.rv), "creationTimestamp": None}}
                 self.chunk(json.dumps({"type": "BOOKMARK", "object": mark}).encode() + b"\n")
         self.wfile.write(b"0\r\n\r\n")
         self.wfile.flush()
@@ -565,7 +565,7 @@ class FakeApi:
         with self.lock:
             self.custom[plural] = Custom(group, version, plural, kind, required)
 
-    def kind(self, plural):
+    def kind_of(self, plural):
         """(group, kind, version); None: it is not served."""
         c = self.custom.get(plural)
         return (c.group, c.name, c.version) if c else (*PLURALS[plural], "v1") if plural in PLURALS else None
@@ -580,7 +580,7 @@ class FakeApi:
             key = (m.get("namespace") or "", m["name"])
             kept = self.store.setdefault(plural, {})
             self.rv += 1
-            group, name, version = self.kind(plural)
+            group, name, version = self.kind_of(plural)
             o = dict(o, kind=name, apiVersion=f"{group}/{version}".lstrip("/"), metadata=dict(m, resourceVersion=str(self.rv), uid=m.get("uid") or str(uuid.uuid4())))
             kind = "MODIFIED" if key in kept else "ADDED"
             kept[key] = o
