@@ -206,5 +206,173 @@ def test_trouble_is_told():
         assert a.one("trouble")["data"]["why"] == "the queue is another's", a.all
 
 
+# --- far ends ---
+
+def db(api, i, ip):
+    o = objects.pod(f"db-{i}", labels={"app": "db"}, node="node-1", ownerReferences=[{"apiVersion": "apps/v1", "kind": "Job", "name": "db", "uid": "db", "controller": True}])
+    o["status"]["podIP"] = ip
+    api.put("pods", o)
+
+
+def patches(api):
+    return [r["body"]["spec"] for r in api.asked("PATCH", "/nodefaults/")]
+
+
+def test_far_ends_are_followed():
+    to = f"net-partition: {{{SELECT}, mode: one, target: {{selector: {{labelSelectors: {{app: db}}}}}}, externalTargets: [10.9.0.0/16, localhost], except: [10.9.1.1]}}\n    for: 4s"
+    with Nodes().begin(good) as api, Scratch() as s:
+        db(api, 1, "10.1.0.7")
+        threading.Timer(1.5, db, (api, 2, "10.1.0.3")).start()
+        threading.Timer(2.2, lambda: (api.delete("pods", "db-1", "shop"), db(api, 3, "fd00::9"))).start()
+        threading.Timer(3.0, lambda: (api.delete("pods", "db-2", "shop"), api.delete("pods", "db-3", "shop"))).start()
+        a = run(s, api, to, duration="6s", rest="at: [100ms]", code=0)
+        spec = api.asked_for[0]["spec"]
+        local = [p for p in spec["peers"] if p in ("127.0.0.1", "::1")]
+        assert local and spec["peers"] == ["10.1.0.7", *local] or sorted(spec["peers"]) == sorted(["10.1.0.7", *local]), spec
+        assert spec["params"] == {"externalTargets": ["10.9.0.0/16"], "except": ["10.9.1.1"]}, spec["params"]
+        sets = [set(p["peers"]) - set(local) for p in patches(api)]
+        assert sets == [{"10.1.0.7", "10.1.0.3"}, {"10.1.0.3", "fd00::9"}, set()] if local else sets[:2] == [{"10.1.0.7", "10.1.0.3"}, {"10.1.0.3", "fd00::9"}], sets
+        assert a.one("act", "ok")["data"]["peers"] == len(spec["peers"]) and a.one("revert", "ok")
+
+
+def test_far_ends_are_never_none():
+    with Nodes().begin(good) as api, Scratch() as s:
+        to = f"net-partition: {{{SELECT}, mode: one, target: {{selector: {{labelSelectors: {{app: db}}}}}}}}\n    for: 2s"
+        db(api, 1, "10.1.0.7")
+        threading.Timer(1.2, api.delete, ("pods", "db-1", "shop")).start()
+        run(s, api, to, duration="4s", rest="at: [100ms]", code=0)
+        assert api.asked_for[0]["spec"]["peers"] == ["10.1.0.7"] and not patches(api), patches(api)
+    with Nodes().begin(good) as api, Scratch() as s:
+        a = run(s, api, to)
+        assert "no other pod matches" in a.one("act", "fail")["data"]["why"] and not api.asked_for, a.all
+
+
+# --- the end ---
+
+def begin(s, api, *args, **kw):
+    p = subprocess.Popen([CHAOSD, "run", scenario(s, api, *args, **kw), "--yes", "--out", s.dir / "out"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(s), cwd=s.dir)
+    until(lambda: any((o.get("status") or {}).get("phase") == "InEffect" for o in api.objects("nodefaults")), "in effect")
+    time.sleep(0.1)
+    return p
+
+
+def until(fn, what, seconds=20):
+    ends = time.monotonic() + seconds * SLOW
+    while not fn():
+        assert time.monotonic() < ends, what
+        time.sleep(0.01)
+
+
+LONG = PARTITION.replace("1s", "50s")
+
+
+def test_an_interrupt_ends_all():
+    with Nodes().begin(good) as api, Scratch() as s:
+        p = begin(s, api, LONG.replace("mode: one", "mode: all"), duration="60s", guards="guards: {quorum: none, maxPercent: 100%}")
+        n = len(api.objects("nodefaults"))
+        began = time.monotonic()
+        p.send_signal(signal.SIGINT)
+        out = p.communicate(timeout=30 * SLOW)[0]
+        a = Acts(s)
+        assert n >= 1 and time.monotonic() - began < 5 * SLOW and len(a.of("revert", "ok")) == n and not a.of("revert", "fail"), out
+        assert gone(api) and [x for x in patches(api)] == [{"end": True}] * n
+        nothing_left(s)
+
+
+def test_an_agent_that_says_nothing_of_the_end():
+    """Its kernel's deadline is what is left: waited for, told, and then it is a failure."""
+    with Nodes().begin(lambda o: [(0.02, in_effect(proof=PROOF))] if not o["spec"].get("end") else []) as api, Scratch() as s:
+        a = run(s, api, f"pod-pause: {{{SELECT}, mode: one}}\n    for: 1s", duration="3s", code=1)
+        why = a.one("revert", "fail")["data"]["why"]
+        node, name = api.asked_for[0]["spec"]["node"], api.asked_for[0]["metadata"]["name"]
+        assert why.startswith(f"no word of its end from the agent on node {node} (NodeFault {NS}/{name}); the node ends it by itself at 20") and gone(api), why
+        assert 4.9e9 < a.one("revert", "fail")["t"] - a.one("revert", "invoke")["t"] < 6e9 * SLOW
+    with Nodes().begin(lambda o: [(0.02, in_effect(proof=PROOF))] if not o["spec"].get("end") else []) as api, Scratch() as s:
+        p = begin(s, api, f"pod-pause: {{{SELECT}, mode: one}}\n    for: 9s", duration="20s")
+        p.send_signal(signal.SIGINT)
+        p.communicate(timeout=40 * SLOW)
+        a = Acts(s)
+        assert "no word" in a.one("trouble")["data"]["why"] and a.one("revert", "fail")["t"] - a.one("act", "ok")["t"] > 9.5e9, a.all
+
+
+def test_a_run_that_is_killed():
+    with Nodes().begin(good) as api, Scratch() as s:
+        p = begin(s, api, LONG, duration="60s")
+        p.kill()
+        p.communicate()
+        assert len(api.objects("nodefaults")) == 1
+        state, = (s.dir / "state").iterdir()
+        back = expect_exit(subprocess.run([CHAOSD, "revert", state.name], capture_output=True, text=True, timeout=60 * SLOW, env=environment(s)), 0)
+        o = api.asked_for[0]["spec"]
+        assert back.stdout == f"{state.name}: end net-partition on pod {o['pod']['name']} by its agent on node {o['node']}\n" and gone(api), back.stdout
+        nothing_left(s)
+
+
+def test_the_api_server_goes_away_and_comes_back():
+    with Nodes().begin(good) as api, Scratch() as s:
+        def away():
+            for what in ("GET", "PATCH", "DELETE", "POST"):
+                api.fault(what, "/", Status(503, "ServiceUnavailable"), times=None)
+            api.cut_watches()
+        threading.Timer(1.2, away).start()
+        threading.Timer(3.0, lambda: api.faults.clear()).start()
+        a = run(s, api, PARTITION.replace("1s", "2s"), duration="7s", rest="at: [100ms]")
+        assert a.one("act", "ok") and a.one("revert", "ok") and not a.of("revert", "fail") and gone(api), a.all
+        nothing_left(s)
+
+
+def test_a_creation_whose_answer_was_lost():
+    with Nodes().begin(good) as api, Scratch() as s:
+        api.fault("POST", "/nodefaults", Close(carry_out=True))
+        a = run(s, api, PARTITION, code=0)
+        assert len(api.asked("POST", "/nodefaults")) == 2 and a.one("act", "ok") and a.one("revert", "ok") and gone(api)
+    with Nodes().begin(good) as api, Scratch() as s:
+        api.fault("POST", "/nodefaults", Stall(), times=None)
+        api.fault("GET", "/nodefaults", Stall(), times=None, watch=True)
+        a = run(s, api, PARTITION, duration="14s")
+        assert a.one("act", "unknown") and a.one("revert", "ok") and not a.of("act", "ok"), a.all
+        nothing_left(s)
+
+
+# --- what others left ---
+
+def left_over(api, name, seconds, namespace=NS):
+    spec = {"protocol": 1, "run": name.split("-")[0], "fault": "slow", "act": 1, "kind": "net-delay", "node": "node-1", "pod": {"namespace": "shop", "name": "web-1", "uid": "u"},
+            "notBefore": stamp(time.time() + seconds - 1), "deadline": stamp(time.time() + seconds)}
+    api.put("nodefaults", {"metadata": {"name": name, "namespace": namespace, "labels": {"chaosd.io/run": spec["run"]}}, "spec": spec})
+
+
+def names(api):
+    return sorted(o["metadata"]["name"] for o in api.objects("nodefaults"))
+
+
+def test_sweep():
+    with Nodes() as api, Scratch() as s:
+        for name, seconds in (("old-1", -61), ("young-1", -50), ("now-1", 60)):
+            left_over(api, name, seconds)
+        scenario(s, api, PARTITION)
+
+        def revert(*more):
+            return expect_exit(subprocess.run([CHAOSD, "revert", "--cluster", "--kubeconfig", s.dir / "config", *more], capture_output=True, text=True, timeout=60, env=environment(s)), 0)
+        p = revert()
+        assert names(api) == ["now-1", "young-1"] and f'NodeFault {NS}/old-1: net-delay by fault "slow" of run old' in p.stdout and "undone" in p.stdout, p.stdout
+        p = revert("--force")
+        assert names(api) == [], p.stdout
+        api.forbidden |= {("list", "nodefaults", None)}
+        left_over(api, "old-1", -100)
+        p = revert()
+        assert names(api) == [] and not p.stderr, p.stdout + p.stderr
+        api.forbidden |= {("list", "nodefaults")}
+        assert revert().stdout == "nothing to revert\n"
+
+
+def test_a_run_sweeps_too():
+    with Nodes().begin(lambda o: good(o) if o["spec"]["fault"] == "hit" else ()) as api, Scratch() as s:
+        left_over(api, "old-1", -61)
+        left_over(api, "now-1", 60)
+        run(s, api, PARTITION)
+        assert names(api) == ["now-1"], names(api)
+
+
 if __name__ == "__main__":
     tap.main()
