@@ -159,7 +159,7 @@ def test_a_restart_is_timed():
             told = [e for e in events(s.dir / "out") if e["op"] == "cluster/pod" and e["target"] == victim and e["t"] > ok["data"]["asked"]]
             assert [e["kind"] for e in told] == ["exited", "started", "ready"] and {e["data"]["uid"] for e in told} == {a.one("act", "invoke")["data"]["uid"]}, told
             assert told[1]["data"]["restarts"] == 1, told
-            act, = json.loads((s.dir / "out/summary.json").read_text())["acts"]
+            act, = json.loads((s.dir / "out/summary.json").read_text())["faults"]
             full = act["recovery"]["redundancy_ms"]
             wanted = (told[2]["t"] - ok["data"]["asked"]) / 1e6
             assert full and abs(full - wanted) < 1, (kind, act, wanted)
