@@ -99,6 +99,8 @@ static void act_refused(struct act *a, const char *why) {
     json_t *data = describe_plan(a->run, a->planned);
     json_object_set_new(data, "id", json_integer(a->id));
     json_object_set_new(data, "why", json_string(why));
+    if (a->pub.rule)
+        json_object_set_new(data, "guard", json_string(a->pub.rule));
     recorder_event(a->run->rec, "fault", "fault/act", "info", "skip", a->target, data);
     a->injected_ns = 0;
     stand_down(a);
@@ -194,7 +196,7 @@ static void on_no_proof(void *arg) {
 
 static void begin_revert(struct act *a) {
     struct error err;
-    if (a->state == ACT_INJECTING && a->kind->holds && !a->kind->bounded) { /* what is on its way is taken back, whether or not it arrived */
+    if (a->state == ACT_INJECTING && a->kind->holds && (!a->kind->bounded || a->kind->needs & CLUSTER_AGENTS)) { /* what is on its way is taken back, whether or not it arrived */
         tell(a, "fault/act", "unknown", "the run ended before it was known to be in effect", NULL);
         a->state = ACT_INJECTED;
     }

@@ -25,6 +25,7 @@ struct pod {
     const struct pod_owners *owners; /* NULL: none */
     enum pod_phase phase;
     bool excluded;    /* its namespace says that nothing is to be done to it: CHAOSD_EXCLUDE_LABEL */
+    bool of_node;     /* its node's own, a static pod: what is done to its object does nothing to it */
     bool terminating; /* asked to end: no candidate any more */
     int64_t created_s; /* wall clock, by the API server; 0: not known */
     bool ready;  /* set by cluster_set_ready, from the prober; cleared on exit */
@@ -72,6 +73,7 @@ enum cluster_ability {
     CLUSTER_SIGNAL = 1,  /* signal, freeze: the pod's processes are at hand */
     CLUSTER_NETWORK = 2, /* network */
     CLUSTER_OBJECTS = 4, /* pods, workloads and nodes are an API server's objects: cluster/kubernetes.h */
+    CLUSTER_AGENTS = 8, /* the three others beside CLUSTER_OBJECTS are not at hand, but agents on the pods' nodes can be asked: fault/ask.h */
     CLUSTER_CONTAINERS = 16, /* signal and freeze may mean one container of a pod */
 };
 
@@ -81,6 +83,7 @@ struct cluster_need {
     const char *who;                  /* "fault kill-one" */
     const struct kube_where *rules;   /* ends with verb NULL; NULL: nothing that it has to ask for */
     const struct strings *namespaces; /* whose pods it takes; none, or NULL: any that is followed */
+    const struct selector *selector;  /* which of them; NULL: not known */
 };
 
 struct cluster;

@@ -18,6 +18,7 @@ from tap import CHAOSD, ROOT, SLOW, Scratch, chaosd, expect_exit  # noqa: E402
 
 sys.path.insert(0, str(ROOT / "tests" / "fake_api"))
 sys.path.insert(0, str(ROOT / "tests" / "kube"))
+import objects  # noqa: E402
 from fake_api import Close, FakeApi, Status  # noqa: E402
 from node_pod import NAMESPACE, NODE, Agent, Group, Pod, hierarchies, own_processes  # noqa: E402
 
@@ -32,6 +33,7 @@ class Lab:
     def __enter__(self):
         with contextlib.ExitStack() as stack:
             self.api = stack.enter_context(FakeApi())
+            self.api.define(**objects.NODE_FAULTS)
             self.scratch = stack.enter_context(Scratch())
             self.group = stack.enter_context(Group(self.version))
             self.pair = stack.enter_context(Pair(self.scratch)) if self.network else None
