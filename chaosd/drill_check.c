@@ -20,7 +20,10 @@ static int unfit(const struct scenario *s, const struct fault_spec *f, const str
         if ((*other)->like && strcmp((*other)->like, k->like) == 0 && (cluster->abilities & (*other)->needs) == (*other)->needs)
             instead = (*other)->row.name;
     return doc_error(s->doc, f->path, 0, err, -EINVAL, "fault \"%s\": %s needs %s, which a %s cluster does not give%s%s%s", f->name, k->row.name,
-                     k->needs & CLUSTER_OBJECTS ? "an API server" : k->needs & CLUSTER_NETWORK ? "the pods' network at hand" : "the pods' processes at hand",
+                     k->needs & CLUSTER_OBJECTS      ? "an API server"
+                     : k->needs & CLUSTER_CONTAINERS ? "pods of containers"
+                     : k->needs & CLUSTER_NETWORK    ? "the pods' network at hand"
+                                                     : "the pods' processes at hand",
                      cluster->row.name, instead ? "; " : "", instead ? instead : "", instead ? " does the like there" : "");
 }
 

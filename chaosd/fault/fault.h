@@ -63,6 +63,8 @@ struct fault_kind {
     /* The cluster events that show the effect and its end on the victim. CL_EVENT_COUNT: the kind tells, by observed and reverted. */
     enum cluster_event proof, proof_reverted;
     const struct pod_target *(*target)(const void *params);
+    /* The container of the pod that is meant; it returns NULL: its only or first one. NULL: the pod as a whole. */
+    const char *(*container)(const void *params);
     int (*check)(const struct fault_spec *f, const struct schema_at *at, struct error *err); /* NULL: nothing beyond the rows */
     bool (*takes)(const void *params); /* the victim no longer serves meanwhile, which guards count; NULL: it does not */
     /* Whom an act on this victim would take out of service: the pods of its node, for one that is drained. NULL: the victim alone. */

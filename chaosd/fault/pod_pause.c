@@ -43,6 +43,7 @@ static int able(const struct fault_kind *k, struct error *err) {
 
 const struct fault_kind fault_pod_pause = {
     .row = {"pod-pause", &shape, "Freezes selected pods for a while."},
+    .like = "pause a pod",
     .holds = true,
     .proof = CL_POD_FROZEN,
     .proof_reverted = CL_POD_THAWED,

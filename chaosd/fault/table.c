@@ -5,6 +5,8 @@
 #define KINDS(ROW)                                                                                                                         \
     ROW(fault_pod_kill)                                                                                                                    \
     ROW(fault_pod_pause)                                                                                                                   \
+    ROW(fault_container_kill)                                                                                                              \
+    ROW(fault_container_pause)                                                                                                             \
     ROW(fault_pod_delete)                                                                                                                  \
     ROW(fault_pod_evict)                                                                                                                   \
     ROW(fault_rollout_restart)                                                                                                             \
