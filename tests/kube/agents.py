@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """deploy/agent in a lab, with an image of this build: `with Agents(LAB) as agents`. And what an agent may leave, as the machine sees it."""
+import datetime
 import glob
 import json
 import os
@@ -7,6 +8,7 @@ import pathlib
 import shutil
 import subprocess
 import tempfile
+import time
 
 from lab import until
 
@@ -21,7 +23,10 @@ class Agents:
     def __init__(self, lab, tag="agent"):
         self.lab, self.tag = lab, tag
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="chaosd-agents-"))
+        shutil.copytree(tap.ROOT / "deploy", self.dir / "deploy")
         self.folder = self.dir / "deploy" / "kubernetes" / "overlays" / "example-agent"
+        k = self.folder / "kustomization.yaml"  # with the lab's name for the image
+        k.write_text(k.read_text().replace("registry.example/chaosd", IMAGE).replace("newTag: 0.1.0", f"newTag: {tag}"))
 
     def __enter__(self):
         try:
@@ -37,10 +42,7 @@ class Agents:
             shutil.rmtree(self.dir, ignore_errors=True)
 
     def load(self):
-        """The overlay of the example, with the lab's name for the image; the image into every node."""
-        shutil.copytree(tap.ROOT / "deploy", self.dir / "deploy")
-        k = self.folder / "kustomization.yaml"
-        k.write_text(k.read_text().replace("registry.example/chaosd", IMAGE).replace("newTag: 0.1.0", f"newTag: {self.tag}"))
+        """The image into every node."""
         subprocess.run(["bash", tap.ROOT / "tests/lab/kube-image.sh", self.dir / "chaosd.tar", f"{IMAGE}:{self.tag}", '["/usr/local/bin/chaosd"]',
                         f"{tap.CHAOSD}=/usr/local/bin/chaosd"], check=True, timeout=120)
         self.lab.sh("load", self.dir / "chaosd.tar")
@@ -60,6 +62,29 @@ class Agents:
         """By node: those that are not on their way out."""
         items = self.lab.get("pods", "--namespace", NAMESPACE, "--selector", "app.kubernetes.io/name=chaosd-agent")["items"]
         return {p["spec"]["nodeName"]: p for p in items if "deletionTimestamp" not in p["metadata"]}
+
+    def ask(self, pod, kind, hold, params=None, act=1, run="hand", **more):
+        """A NodeFault by hand, as a run makes one, from now on. Its name."""
+        now, name = time.time(), f"{run}-{act}"
+        o = {"apiVersion": "chaosd.io/v1alpha1", "kind": "NodeFault",
+             "metadata": {"name": name, "namespace": NAMESPACE, "labels": {"chaosd.io/node": pod["spec"]["nodeName"], "chaosd.io/run": run}},
+             "spec": {"protocol": 1, "run": run, "fault": "by-hand", "act": act, "kind": kind, "params": params or {}, "node": pod["spec"]["nodeName"],
+                      "pod": {k: pod["metadata"][k] for k in ("namespace", "name", "uid")}, "notBefore": stamp(now), "deadline": stamp(now + hold), **more}}
+        self.lab.kubectl("create", "--filename", "-", input=json.dumps(o))
+        return name
+
+    def reaches(self, name, *phases, seconds=10):
+        """The NodeFault once it is in one of these."""
+        def there():
+            f = self.fault(name)
+            return f if f and f.get("status", {}).get("phase") in phases else None
+        try:
+            return until(f"{name} is {' or '.join(phases)}", there, seconds)[0]
+        except AssertionError as e:
+            raise AssertionError(f"{e}; it is {brief(self.fault(name))}") from None
+
+    def forget(self, *names):
+        self.lab.kubectl("delete", RESOURCE, "--namespace", NAMESPACE, "--ignore-not-found", *(names or ("--all",)), timeout=60)
 
     def faults(self):
         return self.lab.get(RESOURCE, "--namespace", NAMESPACE)["items"]
@@ -91,6 +116,10 @@ class Agents:
     def gone(self, seconds=30):
         """Waits until nothing of them is in the kernel. The seconds that it took."""
         return until("nothing of an agent is left", lambda: not self.left(), seconds)[1]
+
+
+def stamp(seconds):
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def read(path):
