@@ -8,15 +8,14 @@ import os
 import random
 import signal
 import statistics
-import subprocess
 import time
 
-from agents import NAMESPACE, RESOURCE, Agents, all_pids, read
-from lab import KUBE, Lab, until
+from agents import NAMESPACE, RESOURCE, Agents
+from kubedrill import KubeDrill
+from lab import Lab, until
 from prober import Prober, outages
 
 import tap
-from tap import CHAOSD, Scratch
 
 if os.geteuid() != 0:
     print("1..1\nok lab # SKIP (ci) needs root")
@@ -102,11 +101,11 @@ def draw():
 
 # --- who is killed, and comes back ---
 
-def pid_of(who, s):
+def pid_of(who, drill):
     if who == "agent":
         return AGENTS.pid(NODE)
     if who == "run":
-        return next((p for p in all_pids() if str(s.dir / "crash.yaml") in read(f"/proc/{p}/cmdline") and read(f"/proc/{p}/comm").strip() == "chaosd"), None)
+        return drill.p.pid
     return LAB.pid(f"{NODE}.kubelet" if who == "kubelet" else who)
 
 
@@ -114,9 +113,9 @@ def sleep_until(moment):
     time.sleep(max(0, moment - time.monotonic()))
 
 
-def kill(r, s, began):
+def kill(r, drill, began):
     """At the drawn moments; whoever is not there (any more) need not be killed. The pids, so that one that came back is known."""
-    found = {w: pid_of(w, s) for w in r.who}
+    found = {w: pid_of(w, drill) for w in r.who}
     for i, w in enumerate(r.who):
         sleep_until(began + r.moment + i * r.apart)
         if found[w]:
@@ -181,28 +180,28 @@ def address(app):
     return LAB.get("pods", "--namespace", "crash", "--selector", f"app={app}")["items"][0]["status"]["podIP"]
 
 
+def scenario(r):
+    return (SCENARIO.replace("KIND", r.kind).replace("mode: one, HOW", ", ".join(filter(None, ("mode: one", FAULTS[r.kind])))).replace("AT", f"{AT}s")
+            .replace("HOLD", f"{r.hold}s").replace("LONG", f"{AT + r.hold + 1}s"))
+
+
 def carry_out(r):
-    text = SCENARIO.replace("KIND", r.kind).replace("HOW", FAULTS[r.kind] or "mode: one").replace("AT", f"{AT}s").replace("HOLD", f"{r.hold}s")
-    with Scratch() as s, Prober(LAB, s.dir / "asks", victim=address("victim"), control=address("control")) as prober:
-        path = s.write("crash.yaml", text.replace("LONG", f"{AT + r.hold + 1}s").replace("mode: one, mode: one", "mode: one"))
-        with open(s.dir / "said", "w") as said, \
-                subprocess.Popen(["bash", KUBE, "exec", LAB.dir, CHAOSD, "run", path, "--yes", "--quiet", "--out", s.dir / "run"], env=s.env, stdout=said, stderr=said) as p:
-            until("the schedule starts", lambda: '"run/schedule"' in read(s.dir / "run/history.jsonl") or p.poll() is not None, 60, 0.005)
-            began = time.monotonic()
-            assert p.poll() is None, read(s.dir / "said")
-            killed = kill(r, s, began)
-            if {"apiserver", "kubelet"} & set(r.who):
-                sleep_until(began + r.moment + r.away)
-                start_the_dead()
-            sleep_until(began + AT + r.hold + 2)
-            if "agent" in r.who:
-                agent_back(killed["agent"])
-            left_over(r)
-            p.wait(90)
-        time.sleep(max(0, AT + r.hold + 2.5 - (time.monotonic() - began)))
+    with KubeDrill(LAB, scenario(r), "--quiet") as d, Prober(LAB, d.scratch.dir / "asks", victim=address("victim"), control=address("control")) as prober:
+        d.wait("run/schedule")
+        began = time.monotonic()
+        killed = kill(r, d, began)
+        if {"apiserver", "kubelet"} & set(r.who):
+            sleep_until(began + r.moment + r.away)
+            start_the_dead()
+        sleep_until(began + AT + r.hold + 2)
+        if "agent" in r.who:
+            agent_back(killed["agent"])
+        left_over(r)
+        d.p.wait(90)
+        sleep_until(began + AT + r.hold + 2.5)
         judge(r, prober)
         if r.late or r.left:
-            print(f"# {AGENTS.log(NODE)[-3000:]}\n{read(s.dir / 'said')[-2000:]}".replace("\n", "\n# "))
+            print("# " + f"{AGENTS.log(NODE)[-3000:]}\n{d.said()[-2000:]}".replace("\n", "\n# "))
 
 
 def table(rounds):
