@@ -364,7 +364,7 @@ static void set_ready(struct cluster *c, const char *uid, bool ready, const char
 
 const struct cluster_kind cluster_kubernetes = {
     .row = {"kubernetes", &kubernetes_shape, "The pods of a Kubernetes, through its API server."},
-    .abilities = CLUSTER_OBJECTS,
+    .abilities = CLUSTER_OBJECTS | CLUSTER_AGENTS,
     .preflight = preflight,
     .at_hand = "its kubeconfig can be read",
     .access = kubernetes_access_review,

@@ -11,6 +11,7 @@ struct kubernetes_config {
     struct strings namespaces;        /* that are followed; none: the context's; "*": all */
     const char *label_selector;       /* of the pods that are followed, applied by the server; NULL: all */
     struct strings leases;            /* "namespace/name": whose holder is told */
+    const char *agent_namespace;
 };
 extern const struct cluster_kind cluster_kubernetes;
 
@@ -44,6 +45,13 @@ size_t kubernetes_on_node(struct cluster *c, const char *node, const struct pod 
 const char *kubernetes_budget(struct cluster *c, const struct pod *p);
 /* The name of the tightest that covers it, and how many more disruptions it allows, as last told: its status lags behind. NULL: none is known. */
 const char *kubernetes_budget_left(struct cluster *c, const struct pod *p, int64_t *ret_left);
+
+const char *kubernetes_agent_namespace(struct cluster *c); /* as long as the cluster */
+struct kubernetes_container { char name[254], id[16]; }; /* id: the first 12 digits */
+/* One that runs: by name, NULL: the first. */
+bool kubernetes_container(struct cluster *c, const struct pod *p, const char *name, struct kubernetes_container *ret);
+/* The UID that its control groups carry: a static pod's is not that of its object. */
+void kubernetes_group_uid(struct cluster *c, const struct pod *p, char *out, size_t size);
 
 /* The client for an access record, and what it needs, outside of a run; the caller turns the loop. -EXDEV: its files lead to another server
  * by now, of which nothing is asked: an object that is not there is still there elsewhere. */

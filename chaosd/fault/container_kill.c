@@ -8,6 +8,7 @@
 
 struct container_kill {
     struct pod_target target;
+    bool host_network;
     const char *container, *signal_text;
     int signal; /* filled by the check */
 };
@@ -18,6 +19,7 @@ static const struct field fields[] = {
      .doc = "Name of the container (default: the pod's only or first one)."},
     {.name = "signal", .type = F_STRING, .offset = offsetof(struct container_kill, signal_text), .def = "SIGKILL",
      .doc = "Signal sent to the container's first process; it is pid 1 there and ignores what it has no handler for, SIGKILL aside."},
+    FAULT_HOST_NETWORK_FIELD(struct container_kill, host_network),
     {0},
 };
 

@@ -7,6 +7,7 @@
 
 struct container_pause {
     struct pod_target target;
+    bool host_network;
     const char *container;
 };
 
@@ -14,6 +15,7 @@ static const struct field fields[] = {
     POD_TARGET_FIELDS(struct container_pause, target),
     {.name = "container", .type = F_STRING, .offset = offsetof(struct container_pause, container), .max = 253,
      .doc = "Name of the container (default: the pod's only or first one)."},
+    FAULT_HOST_NETWORK_FIELD(struct container_pause, host_network),
     {0},
 };
 

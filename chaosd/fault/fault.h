@@ -8,6 +8,8 @@
 struct kube_where;
 struct netem;
 struct net_name;
+struct asks;
+struct doc;
 
 /* What all acts of a run share. */
 struct fault_env {
@@ -16,6 +18,9 @@ struct fault_env {
     const char *run;     /* short unique id, [a-z0-9]{1,8} */
     struct netem *netem; /* opened by the first network fault's prepare; NULL: none is planned */
     struct net_name *names; /* that network faults speak of */
+    const struct doc *doc;  /* the scenario's: rows as they were written. NULL: nobody asks agents */
+    struct asks *asks;      /* opened by the first act that asks an agent; NULL: there was none */
+    void (*changed)(struct fault_env *env); /* what asks_settled says may have changed; NULL: nobody waits for it */
     /* Why a guard lets no fault have this pod, of kinds that find pods by themselves after the act was decided on; NULL: none does. The text
      * is borrowed until the next call. The callback NULL: nobody asks. */
     const char *(*barred)(struct fault_env *env, const struct pod *p);
@@ -35,6 +40,7 @@ struct fault_act {
     int64_t proof_ns;  /* how long its effect may take to be seen; 0: 30 s. The kind may set it */
     bool measuring;    /* a baseline goes on after its end: set by the kind before it tells reverted, and then it tells measured */
     json_t *told;      /* more for the history's "ok", an object; the kind may set it, it is taken over */
+    const char *rule;  /* by which it is refused, where in_effect says -EBUSY: "Stopped". NULL: by none that has a name */
 
     /* What the kind tells the interpreter; each may end the act, so nothing of it is touched afterwards. */
     void (*in_effect)(struct fault_act *a, int rc, const struct error *why); /* after inject returned FAULT_LATER: 0 or why not. -EBUSY,
@@ -83,6 +89,12 @@ struct fault_kind {
     void (*release)(struct fault_act *a);                         /* over, or never to be: frees own. NULL: nothing is kept */
     void (*describe)(const void *params, char *out, size_t size); /* "SIGKILL" */
 };
+
+/* A row of kinds that a node's agent can do, of type bool: what struct the kind has is its own affair. */
+#define FAULT_HOST_NETWORK "hostNetwork"
+#define FAULT_HOST_NETWORK_FIELD(owner, at)                                                                                                \
+    {.name = FAULT_HOST_NETWORK, .type = F_BOOL, .offset = offsetof(owner, at),                                                            \
+     .doc = "In a Kubernetes: also pods in their node's own network; else such a pod is refused."}
 
 /* As takes, whatever the params. */
 static inline bool fault_takes(const void *params) {

@@ -37,7 +37,7 @@ struct net_fault {
     struct net_slot *slot;
     int64_t limit;
     const char *seed;
-    bool measure;
+    bool measure, host_network;
 
     /* Filled by net_check. */
     bool shapes;                   /* a section is there; else everything named is dropped */
@@ -68,7 +68,8 @@ extern const struct shape net_delay_shape, net_loss_shape, net_duplicate_shape, 
         {.name = "protocol", .type = F_ENUM, NET_AT(protocol), .def = "any", .values = net_protocols, .doc = "Only packets of this protocol."},   \
         {.name = "device", .type = F_STRING, NET_AT(device), .max = NETEM_DEV_SIZE - 1, .doc = "The interface in the pod (default: the pod's own, eth0)."},                                               \
         {.name = "measure", .type = F_BOOL, NET_AT(measure),                                                                                      \
-         .doc = "Sends echo requests (ping) to at most 8 of the far ends, every 20 ms while it lasts and as many after it: what it really did."}
+         .doc = "Sends echo requests (ping) to at most 8 of the far ends, every 20 ms while it lasts and as many after it: what it really did. Not in a Kubernetes."},      \
+        FAULT_HOST_NETWORK_FIELD(struct net_fault, host_network)
 /* What netem does to them; needs: the section that the kind is about. */
 #define NET_QUEUE_FIELDS(needs)                                                                                                                   \
     {.name = "delay", .type = F_OBJECT, NET_AT(delay), .required = (needs) == NET_DELAY || (needs) == NET_REORDER, .shape = &net_delay_shape,     \

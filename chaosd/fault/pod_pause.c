@@ -7,9 +7,10 @@
 
 struct pod_pause {
     struct pod_target target;
+    bool host_network;
 };
 
-static const struct field fields[] = {POD_TARGET_FIELDS(struct pod_pause, target), {0}};
+static const struct field fields[] = {POD_TARGET_FIELDS(struct pod_pause, target), FAULT_HOST_NETWORK_FIELD(struct pod_pause, host_network), {0}};
 
 static int check(void *value, const struct schema_at *at, struct error *err) {
     return pod_target_check(&((struct pod_pause *)value)->target, at, err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every fault kind, a row each. */
+#include "fault/ask.h"
 #include "fault/net.h"
 
 #define KINDS(ROW)                                                                                                                         \
@@ -27,8 +28,10 @@ KINDS(DECLARE)
 const struct fault_kind *const fault_kinds[] = {KINDS(POINT) NULL};
 
 void fault_env_close(struct fault_env *env) {
+    asks_free(env->asks);
     netem_close(env->netem);
     net_names_free(env->names);
+    env->asks = NULL;
     env->netem = NULL;
     env->names = NULL;
 }
