@@ -368,6 +368,12 @@ int64_t node_fault_left_ns(const struct node_fault *f, int64_t now_wall_ns) {
     return left < whole ? left : whole;
 }
 
+void node_fault_when(const struct node_fault *f, int64_t now_wall_ns, int64_t boot_ns, int64_t *ret_start, int64_t *ret_end) {
+    const int64_t wait = f->not_before_wall_ns - now_wall_ns;
+    *ret_start = boot_ns + (wait > 0 ? wait : 0);
+    *ret_end = *ret_start + node_fault_left_ns(f, now_wall_ns);
+}
+
 /* --- build --- */
 
 void node_fault_label(const char *node, char out[NODE_FAULT_LABEL_SIZE]) {

@@ -73,6 +73,9 @@ json_t *node_fault_of(const struct kube_object *o);
  * deadline, whatever the clocks say. ns; 0 or less: it is over. */
 int64_t node_fault_left_ns(const struct node_fault *f, int64_t now_wall_ns);
 
+/* The same as moments of a clock that nobody sets: where it says boot_ns now, it may be in effect from *ret_start to *ret_end. */
+void node_fault_when(const struct node_fault *f, int64_t now_wall_ns, int64_t boot_ns, int64_t *ret_start, int64_t *ret_end);
+
 /* A label's value for the node: its name, or where that is too long for a label the beginning of it and a hash of it. */
 void node_fault_label(const char *node, char out[NODE_FAULT_LABEL_SIZE]);
 /* Its name: run and act are one of a kind. "k3x9-12" */

@@ -83,6 +83,7 @@ struct fault_kind {
     int (*able)(const struct fault_kind *k, struct error *err);                          /* can it do anything of the kind? NULL: always */
     int (*prepare)(struct fault_env *env, const struct fault_spec *f, struct error *err); /* before the first act, may block; NULL: nothing */
     int (*inject)(struct fault_act *a, const struct pod *victim, struct error *err);      /* 0: in effect; FAULT_LATER; none blocks */
+    int (*change)(struct fault_act *a, struct error *err); /* its params are others by now: goes over to them, the deadline stays. NULL: cannot */
     int (*revert)(struct fault_act *a, struct error *err);       /* holds only; its end is told by proof_reverted or reverted. -ENOENT: gone with the pod */
     int (*undo)(struct fault_act *a, const struct pod *victim, json_t **ret, struct error *err); /* holds only */
     json_t *(*measured)(struct fault_act *a); /* what was measured, when the act is over; NULL, or it returns NULL: nothing */

@@ -21,7 +21,7 @@ ALLOWED = {
     "fault": {"base", "io", "scenario", "cluster"},
     "load": {"base", "io", "history", "scenario", "cluster"},
     "probe": {"base", "io", "scenario", "cluster"},
-    "agent": {"base", "io", "scenario", "kube", "cluster", "fault"},
+    "agent": {"base", "io", "history", "scenario", "kube", "cluster", "fault"},
     "words": {"base", "scenario", "cluster", "fault", "load", "probe"},
 }
 EXTERNAL = {"ev.h": "io", "curl/curl.h": "io"}  # the only folder that may include them; the version command aside

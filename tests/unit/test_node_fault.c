@@ -174,6 +174,21 @@ static void clocks_that_differ_make_no_longer_fault(void **state) {
         assert_int_equal(node_fault_left_ns(&f, NOT_BEFORE + cases[i].now_s * NS_PER_S), cases[i].left_s * NS_PER_S);
 }
 
+static void a_set_clock_moves_a_fault_and_never_stretches_it(void **state) {
+    (void)state;
+    const struct node_fault f = {.not_before_wall_ns = NOT_BEFORE, .deadline_wall_ns = NOT_BEFORE + 60 * NS_PER_S};
+    static const struct {
+        int64_t now_s, start_s, end_s; /* now: after notBefore; the others: after the moment that it was accepted */
+    } cases[] = {{0, 0, 60}, {10, 0, 50}, {-5, 5, 65}, {-3600, 3600, 3660}, {61, 0, -1}};
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        int64_t start, end;
+        node_fault_when(&f, NOT_BEFORE + cases[i].now_s * NS_PER_S, 7 * NS_PER_S, &start, &end);
+        assert_int_equal(start, (7 + cases[i].start_s) * NS_PER_S);
+        assert_int_equal(end, (7 + cases[i].end_s) * NS_PER_S);
+        assert_true(end - start <= 60 * NS_PER_S);
+    }
+}
+
 static void what_is_built_is_what_is_decoded(void **state) {
     (void)state;
     struct error err = {{0}};
@@ -409,6 +424,7 @@ int main(void) {
         cmocka_unit_test(what_is_wrong_is_said),
         cmocka_unit_test(a_deadline_that_is_past_is_refused),
         cmocka_unit_test(clocks_that_differ_make_no_longer_fault),
+        cmocka_unit_test(a_set_clock_moves_a_fault_and_never_stretches_it),
         cmocka_unit_test(what_is_built_is_what_is_decoded),
         cmocka_unit_test(what_changes_later_goes_there_and_back),
         cmocka_unit_test(long_node_names_have_a_label),
