@@ -82,6 +82,7 @@ struct cluster_need {
     const char *who;                  /* "fault kill-one" */
     const struct kube_where *rules;   /* ends with verb NULL; NULL: nothing that it has to ask for */
     const struct strings *namespaces; /* whose pods it takes; none, or NULL: any that is followed */
+    const struct selector *selector;  /* which of them; NULL: not known */
 };
 
 struct cluster;

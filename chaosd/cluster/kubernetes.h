@@ -62,9 +62,12 @@ struct kube *kubernetes_session_client(struct kubernetes_session *s);
 /* Turns the loop until *done, at most so long: -ETIMEDOUT. */
 int kubernetes_session_wait(struct kubernetes_session *s, const bool *done, int64_t limit_ns, struct error *err);
 
-/* Undoes what runs left on the objects of the API server: whatever carries the label below, and is past its deadline. */
+#define KUBERNETES_AGENT_NAMESPACE "chaosd-agent"
+
+/* Undoes what runs left on the objects of the API server: whatever carries the label below, and is past its deadline; and deletes NodeFaults
+ * that are past theirs by more than a minute. */
 struct kubernetes_sweep;
-enum { KUBERNETES_SWEEP_KINDS = 4 };
+enum { KUBERNETES_SWEEP_KINDS = 4 }; /* whose refusal is told; NodeFaults are looked for where one may */
 enum kubernetes_swept {
     KUBERNETES_SWEPT,   /* undone */
     KUBERNETES_KEPT,    /* its deadline is still to come */
@@ -73,6 +76,7 @@ enum kubernetes_swept {
 };
 struct kubernetes_sweep_spec {
     const char *const *namespaces; /* ends with NULL; NULL: all, and where that is not allowed the context's own */
+    const char *agent_namespace;   /* of NodeFaults; NULL: any, and where that is not allowed the usual one */
     bool all;                      /* also what is not past its deadline */
     int64_t limit_ns;              /* of one object's undoing; 0: 60 s */
     void (*told)(enum kubernetes_swept what, const char *line, void *arg); /* "Deployment shop/web: ..." Must not end the sweep */

@@ -279,6 +279,7 @@ static const struct {
     {"netem-run", undo_run, describe_run},
     {"reaper", undo_reaper, describe_reaper},
     {"kube-patch", undo_kube, undo_kube_describe},
+    {"node-fault", undo_node_fault, undo_node_fault_describe},
 };
 
 int undo_apply(const json_t *undo, struct error *err) {

@@ -29,7 +29,9 @@ static void on_silence(struct ask *a) {
     struct fault_act *act = a->act;
     if (!act)
         return;
-    if (*a->all->blind)
+    if (a->call && !a->created) /* its own limit is about to come */
+        timer_after(a->timer, NS_PER_S);
+    else if (*a->all->blind)
         object_refused(act, -EINPROGRESS, "what the agent on node %s says cannot be followed: %s", a->node, a->all->blind);
     else if (a->accepted)
         object_refused(act, -EINPROGRESS, "the agent on node %s took it, and did not say within 10 s that it is in effect", a->node);
