@@ -70,6 +70,7 @@ class Agents:
              "metadata": {"name": name, "namespace": NAMESPACE, "labels": {"chaosd.io/node": pod["spec"]["nodeName"], "chaosd.io/run": run}},
              "spec": {"protocol": 1, "run": run, "fault": "by-hand", "act": act, "kind": kind, "params": params or {}, "node": pod["spec"]["nodeName"],
                       "pod": {k: pod["metadata"][k] for k in ("namespace", "name", "uid")}, "notBefore": stamp(now), "deadline": stamp(now + hold), **more}}
+        self.forget(name)
         self.lab.kubectl("create", "--filename", "-", input=json.dumps(o))
         return name
 
