@@ -14,7 +14,8 @@ static bool can(const struct fault_kind *k) { return k->needs && !(k->needs & ~(
 const char *const *node_params_kinds(void) {
     static const char *names[KINDS_MOST + 1];
     size_t n = 0;
-    for (size_t i = 0; !names[0] && fault_kinds[i] && n < KINDS_MOST; i++)
+    const bool known = names[0];
+    for (size_t i = 0; !known && fault_kinds[i] && n < KINDS_MOST; i++)
         if (can(fault_kinds[i]))
             names[n++] = fault_kinds[i]->row.name;
     return names;
