@@ -78,7 +78,9 @@ class Agents:
         """The NodeFault once it is in one of these."""
         def there():
             f = self.fault(name)
-            return f if f and f.get("status", {}).get("phase") in phases else None
+            phase = f.get("status", {}).get("phase") if f else None
+            assert phase in phases or phase not in ("Ended", "Failed"), f"{name} is not {' or '.join(phases)}: {brief(f)}"
+            return f if phase in phases else None
         try:
             return until(f"{name} is {' or '.join(phases)}", there, seconds)[0]
         except AssertionError as e:
@@ -180,4 +182,4 @@ def annotate(lab, node, stop):
 
 
 def brief(o):
-    return json.dumps(o)[:2000]
+    return json.dumps(o and {k: o.get(k) for k in ("spec", "status")})[:2000]
