@@ -27,7 +27,7 @@ def ends():
 
 def queued(pod, far):
     """ms that packets of a pod wait where they leave it."""
-    p = LAB.in_pod(pod, "python3", QUEUE_TIME, far["status"]["podIP"], 9, PACKETS, PAUSE)
+    p = LAB.in_pod(pod, "python3", "-", far["status"]["podIP"], 9, PACKETS, PAUSE, input=QUEUE_TIME.read_text())
     took = json.loads(p.stdout)
     assert None not in took, f"{took.count(None)} of {PACKETS} packets never left"
     return took

@@ -147,7 +147,7 @@ guest() { # its paths are the machine's
   { read -r here; read -r dir; } <"$dir/vm"
   join fabric
   record
-  cd /; export TMPDIR=$dir/tmp LAB_TAP=guest LAB_CLOCK=host LAB_KEEP=$dir LAB_SECONDS=$((7 * 86400)) LAB_MEMORY=${LAB_MEMORY:-4G}
+  cd /; export TMPDIR=$dir/tmp LAB_TAP=guest LAB_CLOCK=${LAB_CLOCK:-host} LAB_KEEP=$dir LAB_SECONDS=$((7 * 86400)) LAB_MEMORY=${LAB_MEMORY:-4G}
   exec bash "$here/vm.sh" env KUBE_PATIENCE="$patience" bash "$here/kube.sh" nodes "$dir/guest"
 }
 proxy() { # the node's name and address

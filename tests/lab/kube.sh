@@ -18,12 +18,13 @@
 #
 # KUBE_VM=1 with up: the nodes run under Debian's kernel in a QEMU guest (vm.sh), whose network card is on the same bridge. For what this machine's
 # kernel has not. All commands are the same; the pids are the guest's. The part "guest" is QEMU, and DIR/guest/parts/PART/log are the nodes' logs.
+# Files of this machine that change later may look old from in there: what is new goes in by standard input (node) or as an image (load).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 PATH=$PATH:/usr/sbin:/sbin
 say() { echo "kube: $*" >&2; }
 fail() { say "$*"; exit 1; }
-usage() { sed -n '3,21s/^# \{0,1\}//p' "$0"; exit 64; }
+usage() { sed -n '3,22s/^# \{0,1\}//p' "$0"; exit 64; }
 
 # --- processes: known by pid and start time, as they wrote it down themselves ---
 pid_of() { # part: its pid, if it lives

@@ -29,9 +29,9 @@ def stamp(messages):
     return number, kind, ns
 
 
-def one(sock, number):
+def one(sock, to, number):
     seen = {}
-    sock.send(b"queue_time")
+    sock.sendto(b"queue_time", to)  # not connected: that nobody listens there is no matter then
     poll, end = select.poll(), time.monotonic() + WAIT_S
     poll.register(sock, 0)  # an error is told in any case
     while SENT not in seen or SCHEDULED not in seen:
@@ -42,7 +42,7 @@ def one(sock, number):
             continue
         try:
             of, kind, ns = stamp(sock.recvmsg(100, 500, socket.MSG_ERRQUEUE)[1])
-        except (BlockingIOError, ConnectionRefusedError):  # nobody listens there: no matter
+        except BlockingIOError:
             continue
         if of == number and kind is not None:
             # The first hand-over: one that is redirected on its way is handed over again.
@@ -55,10 +55,9 @@ def main():
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.setblocking(False)
     sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, TX_SOFTWARE | TX_SCHED | SOFTWARE | OPT_ID | OPT_TSONLY)
-    sock.connect((address, port))
     took = []
     for number in range(count):
-        took.append(one(sock, number))
+        took.append(one(sock, (address, port), number))
         time.sleep(pause)
     print(json.dumps(took))
 
