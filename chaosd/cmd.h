@@ -33,7 +33,7 @@ struct command {
 };
 
 extern const struct command *const commands[]; /* NULL-terminated */
-extern const struct command command_run, command_plan, command_check, command_report, command_runs, command_inject, command_revert, command_version, command_reap, command_words;
+extern const struct command command_run, command_plan, command_check, command_report, command_runs, command_inject, command_agent, command_revert, command_version, command_reap, command_words;
 
 /* Parses argv by the rows into options (zeroed by the caller). On success argv is permuted so that operands start at *ret_first.
  * Returns 0 to go on, else an exit code plus one (help was printed, or usage is bad). */

@@ -238,5 +238,6 @@ const struct command command_revert = {
     .doc = "Undoes what a killed run left behind.",
     .more = "Works from the undo journal in /var/lib/chaosd (or $CHAOSD_STATE_DIR). A run that is alive is refused.\n"
             "Network faults are also found without it, in every namespace of this machine that can be seen.\n"
-            "--cluster looks at deployments, statefulsets, replicasets and nodes: what a fault holds there carries its own undoing and deadline.",
+            "--cluster looks at deployments, statefulsets, replicasets and nodes: what a fault holds there carries its own undoing and deadline;\n"
+            "and deletes NodeFaults, a minute after theirs.",
 };

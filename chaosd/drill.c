@@ -220,7 +220,7 @@ int drill_access(struct drill *d, struct error *err) {
         const struct fault_spec *f = &SCENARIO_FAULTS(s)[i];
         const struct fault_kind *kind = (const struct fault_kind *)f->kind.kind;
         const struct pod_target *t = kind->target ? kind->target(f->kind.params) : NULL;
-        needs[i] = (struct cluster_need){arena_printf(d->arena, "fault %s", f->name), kind->rules, t ? &t->selector->namespaces : NULL};
+        needs[i] = (struct cluster_need){arena_printf(d->arena, "fault %s", f->name), kind->rules, t ? &t->selector->namespaces : NULL, t ? t->selector : NULL};
         if (!needs[i].who)
             return error_set(err, -ENOMEM, "out of memory");
     }

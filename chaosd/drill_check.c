@@ -5,7 +5,7 @@
 #include "check/expect.h"
 #include "cluster/local.h"
 #include "drill.h"
-#include "fault/fault.h"
+#include "fault/ask.h"
 #include "load/load.h"
 
 #include <errno.h>
@@ -17,22 +17,29 @@ static int unfit(const struct scenario *s, const struct fault_spec *f, const str
     const struct fault_kind *k = (const struct fault_kind *)f->kind.kind;
     const char *instead = NULL;
     for (const struct fault_kind *const *other = fault_kinds; k->like && *other && !instead; other++)
-        if ((*other)->like && strcmp((*other)->like, k->like) == 0 && (cluster->abilities & (*other)->needs) == (*other)->needs)
+        if ((*other)->like && strcmp((*other)->like, k->like) == 0 && fault_in(*other, cluster->abilities))
             instead = (*other)->row.name;
     return doc_error(s->doc, f->path, 0, err, -EINVAL, "fault \"%s\": %s needs %s, which a %s cluster does not give%s%s%s", f->name, k->row.name,
-                     k->needs & CLUSTER_OBJECTS ? "an API server" : k->needs & CLUSTER_NETWORK ? "the pods' network at hand" : "the pods' processes at hand",
+                     k->needs & CLUSTER_OBJECTS      ? "an API server"
+                     : k->needs & CLUSTER_CONTAINERS ? "pods of containers"
+                     : k->needs & CLUSTER_NETWORK    ? "the pods' network at hand"
+                                                     : "the pods' processes at hand",
                      cluster->row.name, instead ? "; " : "", instead ? instead : "", instead ? " does the like there" : "");
 }
 
-static int check_fault(const struct scenario *s, const struct fault_spec *f, struct error *err) {
+/* From here on its kind is as the cluster does it. */
+static int check_fault(const struct scenario *s, struct fault_spec *f, struct error *err) {
     const struct fault_kind *k = (const struct fault_kind *)f->kind.kind;
     struct schema_at at = {s->doc, f->kind.path, s->arena};
     char path[512];
     if (!s->cluster.kind)
         return doc_error(s->doc, f->path, 0, err, -EINVAL, "fault \"%s\" takes pods, but the scenario has no `cluster:`", f->name);
     const struct cluster_kind *cluster = (const struct cluster_kind *)s->cluster.kind;
-    if ((cluster->abilities & k->needs) != k->needs)
+    const struct fault_kind *in = fault_in(k, cluster->abilities);
+    if (!in)
         return unfit(s, f, cluster, err);
+    f->kind.kind = &in->row;
+    k = in;
     snprintf(path, sizeof path, "%s/for", f->path);
     if (k->holds && f->for_ns <= 0)
         return doc_error(s->doc, f->path, 0, err, -EINVAL, "fault \"%s\": %s is held for a while: add `for: 5s`", f->name, k->row.name);
@@ -132,7 +139,7 @@ static int check_min_ready(const struct scenario *s, struct error *err) {
 int drill_check(const struct scenario *s, struct error *err) {
     int rc = 0;
     for (size_t i = 0; i < s->faults.count && rc == 0; i++)
-        rc = check_fault(s, &SCENARIO_FAULTS(s)[i], err);
+        rc = check_fault(s, &((struct fault_spec *)s->faults.items)[i], err);
     if (rc == 0)
         rc = check_loads(s, err);
     for (size_t i = 0; i < s->expect.count && rc == 0; i++)

@@ -9,7 +9,7 @@
 #include <string.h>
 
 const struct command *const commands[] = {
-    &command_run, &command_plan, &command_check, &command_report, &command_runs, &command_inject, &command_revert, &command_version, &command_reap, &command_words, NULL,
+    &command_run, &command_plan, &command_check, &command_report, &command_runs, &command_inject, &command_agent, &command_revert, &command_version, &command_reap, &command_words, NULL,
 };
 
 static void usage(FILE *f) {

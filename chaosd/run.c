@@ -9,6 +9,7 @@
 #include "base/signals.h"
 #include "base/units.h"
 #include "base/cleanup.h"
+#include "fault/ask.h"
 #include "io/child.h"
 #include "run_internal.h"
 
@@ -127,7 +128,7 @@ void run_step(struct run *r) {
         begin_checking(r);
     if (r->phase == PHASE_CHECKING && !probes_asking(r))
         begin_schedule(r);
-    if (r->phase == PHASE_DRAINING && acts_idle(r) && (r->loads_running == 0 || r->interrupts > 1))
+    if (r->phase == PHASE_DRAINING && acts_idle(r) && ((r->loads_running == 0 && asks_settled(&r->env)) || r->interrupts > 1))
         r->phase = PHASE_SETTLING;
     if (r->phase == PHASE_SETTLING && (r->out->aborted || r->interrupts || steady_after(r)))
         begin_ending(r);
@@ -272,12 +273,16 @@ static int catch_signals(struct run *r, sigset_t *saved, struct error *err) {
     return watch_new(r->loop, r->signal_fd, WATCH_READ, on_signal, r, &r->signal_watch, err);
 }
 
+static void on_faults_changed(struct fault_env *env) { run_step((struct run *)((char *)env - offsetof(struct run, env))); }
+
 /* What acts need and may take its time: programs for the kernel, names. */
 static int prepare_faults(struct run *r, struct error *err) {
     r->env.loop = r->loop;
     r->env.cluster = r->cluster;
     r->env.run = r->id;
     r->env.barred = guard_barred;
+    r->env.doc = r->s->doc;
+    r->env.changed = on_faults_changed;
     int rc = 0;
     for (size_t i = 0; i < r->s->faults.count && rc == 0; i++) {
         const struct fault_spec *f = &SCENARIO_FAULTS(r->s)[i];

@@ -99,6 +99,8 @@ static void act_refused(struct act *a, const char *why) {
     json_t *data = describe_plan(a->run, a->planned);
     json_object_set_new(data, "id", json_integer(a->id));
     json_object_set_new(data, "why", json_string(why));
+    if (a->pub.rule)
+        json_object_set_new(data, "guard", json_string(a->pub.rule));
     recorder_event(a->run->rec, "fault", "fault/act", "info", "skip", a->target, data);
     a->injected_ns = 0;
     stand_down(a);

@@ -4,6 +4,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "cluster/kubernetes.h"
+#include "fault/ask.h"
 #include "run_internal.h"
 
 #include <errno.h>
@@ -27,6 +28,7 @@ static void on_cluster_event(enum cluster_event e, const struct pod *p, int64_t 
     struct run *r = arg;
     pods_event(r, e, p, at_ns, data);
     acts_event(r, e, p);
+    asks_pods_changed(&r->env);
     steady_event(r);
     if (r->phase == PHASE_WAITING && e == CL_POD_READY)
         run_step(r);

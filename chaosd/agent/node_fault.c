@@ -18,12 +18,13 @@ const char *const node_fault_phase_names[] = {
 
 /* --- rows: the fields, read and written by the same table --- */
 
-enum type { TEXT, NUMBER, TIME, FLAG, OBJECT };
+enum type { TEXT, NUMBER, TIME, FLAG, OBJECT, ARRAY };
 static const char *const expected[] = {[TEXT] = "a string",
                                        [NUMBER] = "a whole number",
                                        [TIME] = "a time as in 2026-11-21T22:52:01.5Z",
                                        [FLAG] = "true or false",
-                                       [OBJECT] = "an object"};
+                                       [OBJECT] = "an object",
+                                       [ARRAY] = "a list"};
 
 struct row {
     const char *key;
@@ -44,6 +45,8 @@ static const struct row spec_rows[] = {
     {"node", TEXT, IN(node_fault, node), true},
     {"notBefore", TIME, IN(node_fault, not_before_wall_ns), true},
     {"deadline", TIME, IN(node_fault, deadline_wall_ns), true},
+    {"peers", ARRAY, IN(node_fault, peers), false},
+    {"end", FLAG, IN(node_fault, end), false},
     {NULL, TEXT, 0, false},
 };
 static const struct row pod_rows[] = {
@@ -53,6 +56,12 @@ static const struct row pod_rows[] = {
     {"hostNetwork", FLAG, IN(node_fault, host_network), false},
     {NULL, TEXT, 0, false},
 };
+static const struct row container_rows[] = {
+    {"name", TEXT, IN(node_fault, container_name), true},
+    {"id", TEXT, IN(node_fault, container_id), true},
+    {NULL, TEXT, 0, false},
+};
+static const char *const parts[] = {"pod", "container", NULL}; /* of spec, with rows of their own */
 static const struct row status_rows[] = {
     {"reason", TEXT, IN(node_fault_status, reason), false},
     {"message", TEXT, IN(node_fault_status, message), false},
@@ -64,6 +73,7 @@ static const struct row status_rows[] = {
     {"inEffectBootNs", NUMBER, IN(node_fault_status, in_effect_boot_ns), false},
     {"endedBootNs", NUMBER, IN(node_fault_status, ended_boot_ns), false},
     {"proof", OBJECT, IN(node_fault_status, proof), false},
+    {"figures", OBJECT, IN(node_fault_status, figures), false},
     {"agentVersion", TEXT, IN(node_fault_status, agent_version), false},
     {NULL, TEXT, 0, false},
 };
@@ -94,6 +104,10 @@ static bool take(const json_t *v, const struct row *row, void *out) {
         if (json_is_object(v))
             *(const json_t **)at = v;
         return json_is_object(v);
+    case ARRAY:
+        if (json_is_array(v))
+            *(const json_t **)at = v;
+        return json_is_array(v);
     }
     return false;
 }
@@ -109,15 +123,16 @@ static int take_rows(const json_t *in, const char *where, const struct row *rows
     return 0;
 }
 
-/* also: one key more, that has rows of its own; NULL: none. */
-static int refuse_unknown(const json_t *in, const char *where, const struct row *rows, const char *also, struct error *err) {
-    const char *names[ROWS_MOST + 2] = {0}, *key;
+/* also: more keys, NULL-terminated; NULL: none. */
+static int refuse_unknown(const json_t *in, const char *where, const struct row *rows, const char *const *also, struct error *err) {
+    const char *names[ROWS_MOST + 1] = {0}, *key;
     char clip[CLIP_SIZE];
     const json_t *v;
     size_t n = 0;
     for (; rows->key; rows++)
         names[n++] = rows->key;
-    names[n] = also;
+    for (; also && *also; also++)
+        names[n++] = *also;
     json_object_foreach((json_t *)in, key, v) {
         bool known = false;
         for (size_t i = 0; names[i]; i++)
@@ -146,6 +161,7 @@ static json_t *value_of(const struct row *row, const void *in) {
     case FLAG:
         return *(const bool *)at ? json_true() : NULL;
     case OBJECT:
+    case ARRAY:
         return json_incref(*(json_t *const *)at);
     }
     return NULL;
@@ -168,6 +184,35 @@ static bool run_ok(const char *run) {
     return n >= 1 && n <= 8 && run[n] == 0;
 }
 
+static bool container_id_ok(const char *id) {
+    const size_t n = strspn(id, "0123456789abcdef");
+    return n >= 12 && n < CONTAINER_ID_SIZE && id[n] == 0;
+}
+
+static int check_container(const struct node_fault *f, struct error *err) {
+    char clip[CLIP_SIZE];
+    if (!f->container_name)
+        return 0;
+    if (!*f->container_name || strlen(f->container_name) > 253)
+        return error_set(err, -EINVAL, "spec.container.name: expected 1 to 253 characters");
+    if (!container_id_ok(f->container_id))
+        return error_set(err, -EINVAL, "spec.container.id: expected 12 to 64 hexadecimal digits, not \"%s\"", text_clip(f->container_id, clip));
+    return 0;
+}
+
+/* What they mean is for who carries it out; none at all would mean every far end. */
+static int check_peers(const json_t *peers, struct error *err) {
+    const size_t n = json_array_size(peers);
+    if (peers && (n < 1 || n > NODE_FAULT_PEERS_MOST))
+        return error_set(err, -EINVAL, "spec.peers: expected 1 to %d, not %zu", NODE_FAULT_PEERS_MOST, n);
+    for (size_t i = 0; i < n; i++) {
+        const char *text = json_string_value(json_array_get(peers, i));
+        if (!text || !*text || strlen(text) > 64)
+            return error_set(err, -EINVAL, "spec.peers[%zu]: expected an address or a CIDR", i);
+    }
+    return 0;
+}
+
 static int check_forms(const struct node_fault *f, struct error *err) {
     char clip[CLIP_SIZE];
     const struct {
@@ -185,7 +230,8 @@ static int check_forms(const struct node_fault *f, struct error *err) {
         return error_set(err, -EINVAL, "spec.act: expected a number from 1 to %u", UINT32_MAX);
     if (f->deadline_wall_ns <= f->not_before_wall_ns)
         return error_set(err, -EINVAL, "spec.deadline is not after spec.notBefore");
-    return 0;
+    int rc = check_container(f, err);
+    return rc == 0 ? check_peers(f->peers, err) : rc;
 }
 
 static int check_wanted(const struct node_fault *f, const struct node_fault_wanted *w, struct error *err) {
@@ -239,21 +285,32 @@ static int check_version(const json_t *object, const json_t *spec, struct error 
     return 0;
 }
 
+/* A part of spec that has rows of its own. */
+static int take_part(const json_t *spec, const char *key, const struct row *rows, bool required, struct node_fault *ret, struct error *err) {
+    const json_t *part = json_object_get(spec, key);
+    char where[32];
+    snprintf(where, sizeof where, "spec.%s", key);
+    if (!part || json_is_null(part))
+        return required ? error_set(err, -EINVAL, "%s is missing", where) : 0;
+    if (!json_is_object(part))
+        return error_set(err, -EINVAL, "%s: expected an object", where);
+    int rc = take_rows(part, where, rows, ret, err);
+    return rc == 0 ? refuse_unknown(part, where, rows, NULL, err) : rc;
+}
+
 int node_fault_decode(const json_t *object, const struct node_fault_wanted *w, struct node_fault *ret, struct error *err) {
     *ret = (struct node_fault){0};
     take_metadata(object, ret);
-    const json_t *spec = json_object_get(object, "spec"), *pod = json_object_get(spec, "pod");
+    const json_t *spec = json_object_get(object, "spec");
     int rc = check_version(object, spec, err);
     if (rc == 0)
         rc = take_rows(spec, "spec", spec_rows, ret, err);
-    if (rc == 0 && !json_is_object(pod))
-        rc = error_set(err, -EINVAL, pod ? "spec.pod: expected an object" : "spec.pod is missing");
     if (rc == 0)
-        rc = take_rows(pod, "spec.pod", pod_rows, ret, err);
+        rc = take_part(spec, "pod", pod_rows, true, ret, err);
     if (rc == 0)
-        rc = refuse_unknown(spec, "spec", spec_rows, "pod", err);
+        rc = take_part(spec, "container", container_rows, false, ret, err);
     if (rc == 0)
-        rc = refuse_unknown(pod, "spec.pod", pod_rows, NULL, err);
+        rc = refuse_unknown(spec, "spec", spec_rows, parts, err);
     if (rc == 0)
         rc = check_forms(ret, err);
     return rc == 0 ? check_wanted(ret, w, err) : rc;
@@ -311,6 +368,12 @@ int64_t node_fault_left_ns(const struct node_fault *f, int64_t now_wall_ns) {
     return left < whole ? left : whole;
 }
 
+void node_fault_when(const struct node_fault *f, int64_t now_wall_ns, int64_t boot_ns, int64_t *ret_start, int64_t *ret_end) {
+    const int64_t wait = f->not_before_wall_ns - now_wall_ns;
+    *ret_start = boot_ns + (wait > 0 ? wait : 0);
+    *ret_end = *ret_start + node_fault_left_ns(f, now_wall_ns);
+}
+
 /* --- build --- */
 
 void node_fault_label(const char *node, char out[NODE_FAULT_LABEL_SIZE]) {
@@ -335,6 +398,8 @@ int node_fault_build(const struct node_fault *f, json_t **ret, struct error *err
     node_fault_name(f, name);
     json_t *spec = put_rows(spec_rows, &said), *pod = put_rows(pod_rows, &said);
     json_object_set_new(spec, "pod", pod);
+    if (f->container_name)
+        json_object_set_new(spec, "container", put_rows(container_rows, &said));
     cleanup_json json_t *object =
         json_pack("{s:s, s:s, s:{s:s, s:s, s:{s:s, s:s, s:s}}, s:o}", "apiVersion", NODE_FAULT_API, "kind", "NodeFault", "metadata",
                   "namespace", f->namespace, "name", name, "labels", "app.kubernetes.io/managed-by", "chaosd", NODE_FAULT_NODE_LABEL, label,

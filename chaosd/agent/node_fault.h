@@ -12,7 +12,7 @@
 #define NODE_FAULT_API "chaosd.io/v1alpha1"
 #define NODE_FAULT_NODE_LABEL "chaosd.io/node" /* what an agent selects by */
 #define NODE_FAULT_RUN_LABEL "chaosd.io/run"   /* what a run, and who tidies up after it, selects by */
-enum { NODE_FAULT_PROTOCOL = 1, NODE_FAULT_LABEL_SIZE = 64, NODE_FAULT_NAME_SIZE = 24 };
+enum { NODE_FAULT_PROTOCOL = 1, NODE_FAULT_LABEL_SIZE = 64, NODE_FAULT_NAME_SIZE = 24, NODE_FAULT_PEERS_MOST = 4096 };
 
 /* Texts and params are borrowed: by decode from the object, by build from whoever fills it; NULL: absent. Times: wall clock in ns; 0: none */
 struct node_fault {
@@ -24,7 +24,11 @@ struct node_fault {
     const json_t *params; /* the kind's rows, not looked into here */
     const char *pod_namespace, *pod_name, *pod_uid;
     bool host_network;    /* the pod is meant although it is in the node's own network */
+    const char *container_name, *container_id; /* the one that is meant, by the pod's spec; of the ID at least the first 12 digits. NULL: none */
     int64_t not_before_wall_ns, deadline_wall_ns;
+    /* The two that may change after it was created. */
+    const json_t *peers; /* far ends beside those in params, texts: addresses and CIDRs that the run found. NULL: none of that kind */
+    bool end;            /* asked to end now */
 };
 
 enum node_fault_phase {
@@ -42,7 +46,7 @@ struct node_fault_status {
     const char *reason, *message;
     int64_t accepted_wall_ns, in_effect_wall_ns, ended_wall_ns, until_wall_ns; /* the node's clock; until: when the kernel ends it */
     int64_t accepted_boot_ns, in_effect_boot_ns, ended_boot_ns;                /* the same on its CLOCK_BOOTTIME; 0: absent */
-    const json_t *proof;
+    const json_t *proof, *figures; /* what shows that it is in effect; what was seen of its end */
     bool counted; /* the three below are known */
     int64_t seen, packets, bytes;
     const char *agent_version;
@@ -68,6 +72,9 @@ json_t *node_fault_of(const struct kube_object *o);
 /* How long, from now, it may be in effect at most: until its deadline by this node's clock, and never longer than from notBefore to
  * deadline, whatever the clocks say. ns; 0 or less: it is over. */
 int64_t node_fault_left_ns(const struct node_fault *f, int64_t now_wall_ns);
+
+/* The same as moments of a clock that nobody sets: where it says boot_ns now, it may be in effect from *ret_start to *ret_end. */
+void node_fault_when(const struct node_fault *f, int64_t now_wall_ns, int64_t boot_ns, int64_t *ret_start, int64_t *ret_end);
 
 /* A label's value for the node: its name, or where that is too long for a label the beginning of it and a hash of it. */
 void node_fault_label(const char *node, char out[NODE_FAULT_LABEL_SIZE]);

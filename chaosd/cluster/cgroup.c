@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,32 +51,31 @@ static bool has_option(const char *options, const char *wanted) {
     return false;
 }
 
-/* "36 25 0:31 / /sys/fs/cgroup/freezer rw,relatime shared:9 - cgroup cgroup rw,freezer" */
-static int parse_mount(char *line, struct cgroup_tree *ret) {
+/* "36 25 0:31 / /sys/fs/cgroup/freezer rw,relatime shared:9 - cgroup cgroup rw,freezer". any: also hierarchies that have no freezer */
+static int parse_mount(char *line, bool any, struct cgroup_tree *ret) {
     line[strcspn(line, "\n")] = 0;
     char *dash = strstr(line, " - ");
     if (!dash)
         return 0;
     *dash = 0;
-    char *save = NULL, *point = NULL, *type, *source, *options;
+    char *save = NULL, *point = NULL, *root = NULL, *type, *source, *options;
     int i = 0;
     for (char *w = strtok_r(line, " ", &save); w && i <= 4; w = strtok_r(NULL, " ", &save), i++)
-        if (i == 4)
-            point = w;
+        *(i == 3 ? &root : &point) = w;
     type = strtok_r(dash + 3, " ", &save);
     source = strtok_r(NULL, " ", &save);
     options = strtok_r(NULL, " ", &save);
     if (!point || !type || !source || !options)
         return 0;
-    int version = strcmp(type, "cgroup2") == 0 ? 2 : strcmp(type, "cgroup") == 0 && has_option(options, "freezer") ? 1 : 0;
-    if (!version)
+    int version = strcmp(type, "cgroup2") == 0 ? 2 : strcmp(type, "cgroup") == 0 && (any || has_option(options, "freezer")) ? 1 : 0;
+    if (!version || (any && strcmp(root, "/") != 0))
         return 0;
     unescape(point);
     ret->version = version;
     return join(ret->path, sizeof ret->path, point, OUR_FOLDER, NULL) == 0;
 }
 
-int cgroup_trees(struct cgroup_tree *list, int max, struct error *err) {
+static int trees(bool any, struct cgroup_tree *list, int max, struct error *err) {
     cleanup_fclose FILE *f = fopen("/proc/self/mountinfo", "re");
     if (!f)
         return error_errno(err, "/proc/self/mountinfo");
@@ -83,8 +83,53 @@ int cgroup_trees(struct cgroup_tree *list, int max, struct error *err) {
     cleanup_free char *line = NULL;
     size_t size = 0;
     while (n < max && getline(&line, &size, f) > 0)
-        n += parse_mount(line, &list[n]);
+        n += parse_mount(line, any, &list[n]);
     return n;
+}
+
+int cgroup_trees(struct cgroup_tree *list, int max, struct error *err) { return trees(false, list, max, err); }
+
+void cgroup_mount(const struct cgroup_tree *t, char *out, size_t n) {
+    snprintf(out, n, "%.*s", (int)(strlen(t->path) - strlen("/" OUR_FOLDER)), t->path);
+}
+
+void cgroup_see_all(void) {
+    cleanup_close int fd = open("/proc/1/ns/cgroup", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && setns(fd, CLONE_NEWCGROUP) < 0)
+        return;
+}
+
+/* Each hierarchy's line of /proc/self/cgroup ends in its group: ":/" is the root. */
+static int check_left(struct error *err) {
+    cleanup_fclose FILE *f = fopen("/proc/self/cgroup", "re");
+    cleanup_free char *line = NULL;
+    size_t size = 0;
+    if (!f)
+        return error_errno(err, "/proc/self/cgroup");
+    while (getline(&line, &size, f) > 0) {
+        line[strcspn(line, "\n")] = 0;
+        const char *group = strstr(line, ":/");
+        if (group && group[2])
+            return error_set(err, -EPERM, "the control group %s could not be left: the machine's /sys/fs/cgroup is not mounted here", line);
+    }
+    return 0;
+}
+
+enum { HIERARCHIES = 32 };
+
+int cgroup_leave(struct error *err) {
+    cgroup_see_all();
+    cleanup_free struct cgroup_tree *list = calloc(HIERARCHIES, sizeof *list);
+    if (!list)
+        return error_set(err, -ENOMEM, "out of memory");
+    int n = trees(true, list, HIERARCHIES, err), rc = n < 0 ? n : 0;
+    for (int i = 0; i < n && rc == 0; i++) {
+        char mount[CGROUP_PATH_MAX], procs[CGROUP_PATH_MAX + 16];
+        cgroup_mount(&list[i], mount, sizeof mount);
+        snprintf(procs, sizeof procs, "%s/cgroup.procs", mount);
+        rc = fs_write_sys(procs, "0", err);
+    }
+    return rc < 0 ? rc : check_left(err);
 }
 
 /* A root group has no freezer of its own: only a group below it shows whether there is one. */

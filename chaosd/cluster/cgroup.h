@@ -5,6 +5,7 @@
 #include "base/error.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum { CGROUP_PATH_MAX = 1024 };
@@ -22,5 +23,12 @@ int cgroup_create(const char *path, struct error *err);           /* with its pa
 int cgroup_remove(const char *path, struct error *err);           /* with its children; absent is fine; -EBUSY: processes in it */
 int cgroup_freeze(const char *path, bool on, struct error *err);  /* asks only; -ENOENT: no such group */
 int cgroup_frozen(const char *path, bool *ret, struct error *err); /* as the kernel says now, for every process in it */
+/* Of a freezer's hierarchy: where it is mounted. n: CGROUP_PATH_MAX. */
+void cgroup_mount(const struct cgroup_tree *t, char *out, size_t n);
+/* From now on groups are read and written as the machine has them, not as a container shows them. Of a process that may not: it stays. */
+void cgroup_see_all(void);
+/* The calling process moves to the root of every hierarchy, so that it does not end with a container that it was started in. -EPERM, -EROFS:
+ * the machine's /sys/fs/cgroup is not writable here. */
+int cgroup_leave(struct error *err);
 /* SIGKILL to everything in it and below, frozen or not, until it is empty. Blocks up to timeout_ns; absent is fine. */
 int cgroup_kill(const char *path, int64_t timeout_ns, struct error *err);

@@ -72,6 +72,8 @@ enum cluster_ability {
     CLUSTER_SIGNAL = 1,  /* signal, freeze: the pod's processes are at hand */
     CLUSTER_NETWORK = 2, /* network */
     CLUSTER_OBJECTS = 4, /* pods, workloads and nodes are an API server's objects: cluster/kubernetes.h */
+    CLUSTER_AGENTS = 8, /* the three others beside CLUSTER_OBJECTS are not at hand, but agents on the pods' nodes can be asked: fault/ask.h */
+    CLUSTER_CONTAINERS = 16, /* signal and freeze may mean one container of a pod */
 };
 
 struct kube_where;
@@ -80,6 +82,7 @@ struct cluster_need {
     const char *who;                  /* "fault kill-one" */
     const struct kube_where *rules;   /* ends with verb NULL; NULL: nothing that it has to ask for */
     const struct strings *namespaces; /* whose pods it takes; none, or NULL: any that is followed */
+    const struct selector *selector;  /* which of them; NULL: not known */
 };
 
 struct cluster;

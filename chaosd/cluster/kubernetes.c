@@ -178,6 +178,7 @@ static void on_sweep_done(void *arg) {
 /* Before anything is looked at: what is past its deadline is nobody's any more. */
 static int sweep(struct kubernetes *k, struct error *err) {
     const struct kubernetes_sweep_spec s = {.namespaces = k->namespaces[0] ? (const char *const *)k->namespaces : NULL, .limit_ns = SWEEP_NS,
+                                            .agent_namespace = k->config->agent_namespace,
                                             .told = on_swept, .done = on_sweep_done, .arg = k};
     return kubernetes_sweep_start(k->kube, &s, &k->sweep, err);
 }
@@ -364,7 +365,7 @@ static void set_ready(struct cluster *c, const char *uid, bool ready, const char
 
 const struct cluster_kind cluster_kubernetes = {
     .row = {"kubernetes", &kubernetes_shape, "The pods of a Kubernetes, through its API server."},
-    .abilities = CLUSTER_OBJECTS,
+    .abilities = CLUSTER_OBJECTS | CLUSTER_AGENTS,
     .preflight = preflight,
     .at_hand = "its kubeconfig can be read",
     .access = kubernetes_access_review,

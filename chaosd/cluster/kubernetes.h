@@ -11,6 +11,7 @@ struct kubernetes_config {
     struct strings namespaces;        /* that are followed; none: the context's; "*": all */
     const char *label_selector;       /* of the pods that are followed, applied by the server; NULL: all */
     struct strings leases;            /* "namespace/name": whose holder is told */
+    const char *agent_namespace;
 };
 extern const struct cluster_kind cluster_kubernetes;
 
@@ -45,6 +46,13 @@ const char *kubernetes_budget(struct cluster *c, const struct pod *p);
 /* The name of the tightest that covers it, and how many more disruptions it allows, as last told: its status lags behind. NULL: none is known. */
 const char *kubernetes_budget_left(struct cluster *c, const struct pod *p, int64_t *ret_left);
 
+const char *kubernetes_agent_namespace(struct cluster *c); /* as long as the cluster */
+struct kubernetes_container { char name[254], id[16]; }; /* id: the first 12 digits */
+/* One that runs: by name, NULL: the first. */
+bool kubernetes_container(struct cluster *c, const struct pod *p, const char *name, struct kubernetes_container *ret);
+/* The UID that its control groups carry: a static pod's is not that of its object. */
+void kubernetes_group_uid(struct cluster *c, const struct pod *p, char *out, size_t size);
+
 /* The client for an access record, and what it needs, outside of a run; the caller turns the loop. -EXDEV: its files lead to another server
  * by now, of which nothing is asked: an object that is not there is still there elsewhere. */
 struct kubernetes_session;
@@ -54,9 +62,12 @@ struct kube *kubernetes_session_client(struct kubernetes_session *s);
 /* Turns the loop until *done, at most so long: -ETIMEDOUT. */
 int kubernetes_session_wait(struct kubernetes_session *s, const bool *done, int64_t limit_ns, struct error *err);
 
-/* Undoes what runs left on the objects of the API server: whatever carries the label below, and is past its deadline. */
+#define KUBERNETES_AGENT_NAMESPACE "chaosd-agent"
+
+/* Undoes what runs left on the objects of the API server: whatever carries the label below, and is past its deadline; and deletes NodeFaults
+ * that are past theirs by more than a minute. */
 struct kubernetes_sweep;
-enum { KUBERNETES_SWEEP_KINDS = 4 };
+enum { KUBERNETES_SWEEP_KINDS = 4 }; /* whose refusal is told; NodeFaults are looked for where one may */
 enum kubernetes_swept {
     KUBERNETES_SWEPT,   /* undone */
     KUBERNETES_KEPT,    /* its deadline is still to come */
@@ -65,6 +76,7 @@ enum kubernetes_swept {
 };
 struct kubernetes_sweep_spec {
     const char *const *namespaces; /* ends with NULL; NULL: all, and where that is not allowed the context's own */
+    const char *agent_namespace;   /* of NodeFaults; NULL: any, and where that is not allowed the usual one */
     bool all;                      /* also what is not past its deadline */
     int64_t limit_ns;              /* of one object's undoing; 0: 60 s */
     void (*told)(enum kubernetes_swept what, const char *line, void *arg); /* "Deployment shop/web: ..." Must not end the sweep */

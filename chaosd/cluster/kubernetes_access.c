@@ -127,7 +127,9 @@ static int want_rule(struct access *a, const struct cluster_need *n, const struc
     const char *const *list = named ? n->namespaces->items : a->namespaces;
     const size_t count = named ? n->namespaces->count : a->namespace_count;
     int rc = 0;
-    if (of_cluster(rule) || rule->namespace)
+    if (strcmp(rule->resource, kube_kinds[KUBE_NODEFAULTS].resource) == 0)
+        w.namespace = a->config->agent_namespace;
+    if (of_cluster(rule) || w.namespace)
         return want(a, &w, n->who, false);
     for (size_t i = 0; i < count && rc == 0; i++) {
         w.namespace = list[i];
@@ -347,7 +349,16 @@ static void tell(struct access *a) {
         else if (!k->told)
             tell_one(a, k);
     }
-    roles(a);
+}
+
+static void tell_agents(struct access *a, const struct cluster_need *needs, size_t count) {
+    const struct kubernetes_agents_spec s = {.session = a->session, .scenario = a->scenario, .api = &a->api, .namespace = a->config->agent_namespace,
+                                             .needs = needs, .need_count = count, .out = a->out};
+    size_t missing;
+    struct error why;
+    if (kubernetes_agents_review(&s, &missing, &why) < 0)
+        buf_printf(a->out, "!!  whether there is an agent on each node cannot be seen: %s\n", why.text);
+    a->missing += missing;
 }
 
 static void greet(struct access *a) {
@@ -384,6 +395,8 @@ static int review(struct access *a, const struct cluster_need *needs, size_t cou
     if ((rc = want_all(a, needs, count, err)) < 0 || (rc = ask_all(a, err)) < 0)
         return rc;
     tell(a);
+    tell_agents(a, needs, count);
+    roles(a);
     return a->missing ? error_set(err, -EACCES, "%zu needed on the API server %s missing", a->missing, a->missing == 1 ? "thing is" : "things are") : 0;
 }
 

@@ -117,6 +117,31 @@ bool kubernetes_node(struct cluster *c, const char *name, struct kubernetes_node
     return true;
 }
 
+const char *kubernetes_agent_namespace(struct cluster *c) { return kubernetes_self(c)->config->agent_namespace; }
+
+bool kubernetes_container(struct cluster *c, const struct pod *p, const char *name, struct kubernetes_container *ret) {
+    const struct kube_store *s = kubernetes_store(kubernetes_self(c), KUBE_PODS, p->namespace);
+    const struct kube_object *o = s ? kube_store_get(s, p->namespace, p->name) : NULL;
+    struct kube_view v = {0};
+    if (o)
+        kube_object_view(o, &v);
+    for (size_t i = 0; i < v.container_count && strcmp(v.uid, p->uid) == 0; i++) {
+        const struct kube_container k = kube_object_container(o, i);
+        if (k.state != KUBE_STARTED || !*k.id || (name && strcmp(name, k.name) != 0))
+            continue;
+        snprintf(ret->name, sizeof ret->name, "%s", k.name);
+        snprintf(ret->id, sizeof ret->id, "%s", k.id);
+        return true;
+    }
+    return false;
+}
+
+void kubernetes_group_uid(struct cluster *c, const struct pod *p, char *out, size_t size) {
+    const char *hash = json_str_or(p->annotations, KUBE_STATIC_UID, NULL);
+    (void)c;
+    snprintf(out, size, "%s", hash && *hash ? hash : p->uid);
+}
+
 size_t kubernetes_on_node(struct cluster *c, const char *node, const struct pod **list, size_t max) {
     struct kubernetes *k = kubernetes_self(c);
     size_t n = 0;

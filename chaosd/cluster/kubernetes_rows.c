@@ -16,6 +16,8 @@ static const struct field fields[] = {
     {.name = "labelSelector", .type = F_STRING, .offset = K(label_selector),
      .doc = "Only pods that match are followed, as kubectl --selector writes it; in clusters with very many pods."},
     {.name = "leases", .type = F_STRINGS, .offset = K(leases), .doc = "Leases whose holder the timeline tells, as namespace/name: who leads what."},
+    {.name = "agentNamespace", .type = F_NAME, .offset = K(agent_namespace), .def = KUBERNETES_AGENT_NAMESPACE,
+     .doc = "Where the nodes' agents are, and are asked: for faults of processes and networks."},
     {0},
 };
 

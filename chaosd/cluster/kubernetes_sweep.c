@@ -8,18 +8,20 @@
 #include <errno.h>
 #include <string.h>
 
-static const enum kube_kind_id kinds[KUBERNETES_SWEEP_KINDS] = {KUBE_DEPLOYMENTS, KUBE_STATEFULSETS, KUBE_REPLICASETS, KUBE_NODES};
+static const enum kube_kind_id kinds[KUBERNETES_SWEEP_KINDS + 1] = {KUBE_DEPLOYMENTS, KUBE_STATEFULSETS, KUBE_REPLICASETS, KUBE_NODES, KUBE_NODEFAULTS};
+
+#define NODE_FAULT_SLACK_NS (60 * NS_PER_S)
 
 struct found {
     struct found *next;
     const struct kube_kind *kind;
-    json_t *object, *mark; /* mark NULL: there is only the label */
+    json_t *object, *mark; /* mark NULL: there is only the label; of a NodeFault its spec */
 };
 
 struct kubernetes_sweep {
     struct kube *kube;
     struct kubernetes_sweep_spec spec;
-    char **namespaces; /* ends with NULL */
+    char **namespaces, *agent_namespace; /* namespaces: ends with NULL */
     bool own;          /* of this kind all namespaces may not be listed: the context's own */
     size_t kind, namespace;
     struct found *found, **last;
@@ -50,8 +52,11 @@ void kubernetes_sweep_cancel(struct kubernetes_sweep *s) {
     for (char **n = s->namespaces; n && *n; n++)
         free(*n);
     free(s->namespaces);
+    free(s->agent_namespace);
     free(s);
 }
+
+static bool is_node_fault(const struct kube_kind *k) { return k == &kube_kinds[KUBE_NODEFAULTS]; }
 
 static void finish(struct kubernetes_sweep *s) {
     void (*done)(void *arg) = s->spec.done;
@@ -63,7 +68,8 @@ static void finish(struct kubernetes_sweep *s) {
 /* --- finding --- */
 
 static void next_list(struct kubernetes_sweep *s) {
-    if (s->kind < ARRAY_SIZE(kinds) && kube_kinds[kinds[s->kind]].namespaced && s->namespaces && s->namespaces[s->namespace + 1]) {
+    const struct kube_kind *kind = s->kind < ARRAY_SIZE(kinds) ? &kube_kinds[kinds[s->kind]] : NULL;
+    if (kind && kind->namespaced && !is_node_fault(kind) && s->namespaces && s->namespaces[s->namespace + 1]) {
         s->namespace++;
     } else {
         s->namespace = 0;
@@ -80,7 +86,8 @@ static int keep(struct kubernetes_sweep *s, const json_t *list) {
         struct found *f = calloc(1, sizeof *f);
         if (!f)
             return -ENOMEM;
-        *f = (struct found){.kind = &kube_kinds[kinds[s->kind]], .object = json_incref(o), .mark = kubernetes_mark(o)};
+        const struct kube_kind *kind = &kube_kinds[kinds[s->kind]];
+        *f = (struct found){.kind = kind, .object = json_incref(o), .mark = is_node_fault(kind) ? json_incref(json_object_get(o, "spec")) : kubernetes_mark(o)};
         *s->last = f;
         s->last = &f->next;
     }
@@ -91,7 +98,11 @@ static void on_list(const struct kube_answer *a, void *arg) {
     struct kubernetes_sweep *s = arg;
     const struct kube_kind *kind = &kube_kinds[kinds[s->kind]];
     s->call = NULL;
-    if (a->trouble == KUBE_FORBIDDEN && kind->namespaced && !s->namespaces && !s->own) {
+    if (is_node_fault(kind) && (a->trouble == KUBE_NOT_FOUND || (a->trouble == KUBE_FORBIDDEN && (s->own || s->agent_namespace)))) {
+        next_list(s); /* there are no agents, or whoever this is never asked one */
+        return;
+    }
+    if (a->trouble == KUBE_FORBIDDEN && kind->namespaced && !(is_node_fault(kind) ? s->agent_namespace : (char *)s->namespaces) && !s->own) {
         s->own = true;
         list_next(s);
         return;
@@ -113,7 +124,9 @@ static void list_next(struct kubernetes_sweep *s) {
     const struct kube_kind *kind = &kube_kinds[kinds[s->kind]];
     const char *own = s->own ? kube_config_of(s->kube)->namespace : NULL;
     const char *namespace = !kind->namespaced ? NULL : s->namespaces ? s->namespaces[s->namespace] : own;
-    const struct kube_request r = {.verb = "list", .kind = kind, .namespace = namespace, .query = "labelSelector=chaosd.io%2Fundo",
+    if (is_node_fault(kind))
+        namespace = s->own ? KUBERNETES_AGENT_NAMESPACE : s->agent_namespace;
+    const struct kube_request r = {.verb = "list", .kind = kind, .namespace = namespace, .query = is_node_fault(kind) ? NULL : "labelSelector=chaosd.io%2Fundo",
                                    .done = on_list, .arg = s};
     if (kube_start(s->kube, &r, &s->call, &err) < 0) {
         s->spec.told(KUBERNETES_UNSEEN, err.text, s->spec.arg);
@@ -158,9 +171,23 @@ static void on_undone(int rc, const char *text, void *arg) {
     undo_next(s);
 }
 
+/* Of a NodeFault the run reads the end first, or its agent deletes it. */
 static bool due(const struct found *f) {
     int64_t deadline_ns;
-    return !timestamp_find(json_str_or(f->mark, "deadline", ""), &deadline_ns) || deadline_ns <= clock_wall_ns();
+    const int64_t slack_ns = is_node_fault(f->kind) ? NODE_FAULT_SLACK_NS : 0;
+    return !timestamp_find(json_str_or(f->mark, "deadline", ""), &deadline_ns) || deadline_ns + slack_ns <= clock_wall_ns();
+}
+
+static void on_deleted(const struct kube_answer *a, void *arg) {
+    struct kubernetes_sweep *s = arg;
+    s->call = NULL;
+    on_undone(a->trouble == KUBE_OK || a->trouble == KUBE_NOT_FOUND || a->trouble == KUBE_CONFLICT ? 0 : -EIO, a->trouble == KUBE_OK ? "" : a->why, s);
+}
+
+static int begin_delete(struct kubernetes_sweep *s, const struct found *f, struct error *err) {
+    const json_t *m = json_object_get(f->object, "metadata");
+    const struct kube_deletion how = {.uid = json_str_or(m, "uid", NULL), .grace_s = -1, .limit_ns = s->spec.limit_ns};
+    return kube_delete(s->kube, f->kind, json_str_or(m, "namespace", ""), json_str_or(m, "name", ""), &how, on_deleted, s, &s->call, err);
 }
 
 /* True: on_undone goes on. */
@@ -177,7 +204,7 @@ static bool begin_undo(struct kubernetes_sweep *s, const struct found *f) {
              "machine that it ran on); without one, see to the object, then take the label out");
     else if (!s->spec.all && !due(f))
         tell(s, KUBERNETES_KEPT, "left", "its deadline is still to come");
-    else if (kubernetes_undo_start(s->kube, &u, &s->undo, &err) < 0)
+    else if ((is_node_fault(f->kind) ? begin_delete(s, f, &err) : kubernetes_undo_start(s->kube, &u, &s->undo, &err)) < 0)
         tell(s, KUBERNETES_STUCK, "not undone", err.text);
     else
         return true;
@@ -210,7 +237,8 @@ static int copy_namespaces(struct kubernetes_sweep *s, const char *const *namesp
 
 int kubernetes_sweep_start(struct kube *k, const struct kubernetes_sweep_spec *spec, struct kubernetes_sweep **ret, struct error *err) {
     struct kubernetes_sweep *s = calloc(1, sizeof *s);
-    if (!s || (spec->namespaces && copy_namespaces(s, spec->namespaces) < 0)) {
+    if (!s || (spec->namespaces && copy_namespaces(s, spec->namespaces) < 0) ||
+        (spec->agent_namespace && !(s->agent_namespace = strdup(spec->agent_namespace)))) {
         kubernetes_sweep_cancel(s);
         return error_set(err, -ENOMEM, "out of memory");
     }

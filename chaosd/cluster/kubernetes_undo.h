@@ -70,3 +70,7 @@ void kubernetes_undo_cancel(struct kubernetes_undo *u); /* NULL-safe; no callbac
  * KUBERNETES_UNDO_LIMIT_NS. */
 int undo_kube(const json_t *undo, struct error *err); /* as undo_apply */
 void undo_kube_describe(const json_t *undo, char *out, size_t size);
+/* {"kind":"node-fault","access":{...},"namespace":"chaosd-agent","name":"ab12cd34-3","run":"ab12cd34","what":"net-delay","pod":"web-1","node":"n2"};
+ * "uid" where it is known. The object is deleted, which has its agent end what it holds; without an agent it ends by its deadline. */
+int undo_node_fault(const json_t *undo, struct error *err);
+void undo_node_fault_describe(const json_t *undo, char *out, size_t size);

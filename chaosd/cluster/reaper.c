@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fs.h"
+#include "cluster/cgroup.h"
 #include "cluster/undo.h"
 #include "history/journal.h"
 
@@ -230,6 +231,8 @@ int reaper_main(int argc, char **argv) {
     cleanup_json json_t *undo = json_loads(argv[argc - 1], 0, NULL);
     if (!undo || *end || end == when)
         return 64;
+    if (json_is_true(json_object_get(undo, "leave")) && cgroup_leave(NULL) < 0)
+        return 70; /* not ready: it would end with its container */
     int what = wait_for_work(deadline);
     if (what < 0)
         return 70;

@@ -10,6 +10,7 @@
 
 struct reaper;
 /* A record with a "journal" (a run's name): the reaper waits 10 s at most while the run is alive, and closes that journal when its work is done.
+ * One with "leave": true: it leaves the control groups of the container that it was started in first, so that it outlives that too.
  * Returns once the reaper has said that it stands ready. deadline_boot_ns: CLOCK_BOOTTIME. */
 int reaper_start(const json_t *undo, int64_t deadline_boot_ns, struct reaper **ret, struct error *err);
 /* After its record and the act's are in the journal, before the act: from now on it outlives chaosd. */

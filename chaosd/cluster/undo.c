@@ -22,7 +22,7 @@
 #define THAW_TIMEOUT_NS (5 * NS_PER_S)
 #define DRAIN_TIMEOUT_NS (5 * NS_PER_S)
 #define UNREAD_PAUSE_NS (100 * NS_PER_MS)
-enum { UNREAD_MOST = 50 };
+enum { UNREAD_MOST = 50, CONTAINER_DIGITS = 32 };
 
 static const char *text_of(const json_t *o, const char *key) {
     const char *s = json_string_value(json_object_get(o, key));
@@ -105,11 +105,21 @@ static void describe_local(const json_t *undo, char *out, size_t size) {
     snprintf(out, size, "remove local cluster %s", text_of(undo, "run"));
 }
 
-/* ---- thaw: {"cgroup":"/sys/fs/cgroup/chaosd/RUN/POD","pod":"etcd-1"} */
+/* ---- thaw: {"cgroup":"/sys/fs/cgroup/chaosd/RUN/POD","pod":"etcd-1"}; of a Kubernetes' pod {"cgroups":[".../ID", ...],...} */
 
-static int undo_thaw(const json_t *undo, struct error *err) {
-    const char *path = text_of(undo, "cgroup");
-    if (*path != '/' || !strstr(path, "/chaosd/") || strstr(path, "/../"))
+/* A group of ours, or a container's, which has its ID in its name. */
+static bool may_thaw(const char *path) {
+    const char *last = strrchr(path, '/');
+    size_t most = 0;
+    for (const char *p = last; p && *p; p++) {
+        const size_t n = strspn(p, "0123456789abcdef");
+        most = n > most ? n : most;
+    }
+    return *path == '/' && !strstr(path, "/../") && (strstr(path, "/chaosd/") || most >= CONTAINER_DIGITS);
+}
+
+static int thaw(const char *path, struct error *err) {
+    if (!may_thaw(path))
         return error_set(err, -EINVAL, "'%s' is no control group of ours", path);
     const int64_t deadline = clock_now(&clock_monotonic) + THAW_TIMEOUT_NS;
     bool frozen = true;
@@ -120,6 +130,17 @@ static int undo_thaw(const json_t *undo, struct error *err) {
         pause_ms(1);
     }
     return rc == -ENOENT || rc == -ENODEV ? 0 : rc; /* gone with its pod */
+}
+
+static int undo_thaw(const json_t *undo, struct error *err) {
+    const json_t *several = json_object_get(undo, "cgroups");
+    struct error one = {{0}};
+    int rc = several ? 0 : thaw(text_of(undo, "cgroup"), err);
+    for (size_t i = 0; i < json_array_size(several); i++) {
+        const char *path = json_string_value(json_array_get(several, i));
+        note(thaw(path ? path : "", &one), &one, &rc, err);
+    }
+    return rc;
 }
 
 static void describe_thaw(const json_t *undo, char *out, size_t size) { snprintf(out, size, "thaw pod %s", text_of(undo, "pod")); }
@@ -258,6 +279,7 @@ static const struct {
     {"netem-run", undo_run, describe_run},
     {"reaper", undo_reaper, describe_reaper},
     {"kube-patch", undo_kube, undo_kube_describe},
+    {"node-fault", undo_node_fault, undo_node_fault_describe},
 };
 
 int undo_apply(const json_t *undo, struct error *err) {

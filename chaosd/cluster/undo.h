@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Carries out undo records, from the record alone: by a run that ends, by `chaosd revert`, by a reaper. Idempotent: what is
- * undone already is success. Kinds are rows in undo.c: "thaw" {cgroup}, "reaper" {pid,start_time}, "netem" {netns,dev,id,run},
+ * undone already is success. Kinds are rows in undo.c: "thaw" {cgroup} or {cgroups}, "reaper" {pid,start_time}, "netem" {netns,dev,id,run},
  * "netem-run" {netns,inode,run,drain_ms,what,only_over}: all that the run has there, clsact too; "local-cluster" {run,...};
- * "kube-patch" {access,resource,namespace,name,uid,run,id,what}: see cluster/kubernetes_undo.h. */
+ * "kube-patch" {access,resource,namespace,name,uid,run,id,what}: see cluster/kubernetes_undo.h, as for
+ * "node-fault" {access,namespace,name,run}. */
 #include "base/error.h"
 
 #include <jansson.h>

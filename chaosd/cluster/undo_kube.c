@@ -51,6 +51,42 @@ static int apply(const json_t *undo, const struct kube_kind *kind, struct kubern
     return rc < 0 ? rc : *o.text ? error_set(err, o.rc < 0 ? o.rc : 1, "%s", o.text) : 0;
 }
 
+/* --- a NodeFault: what its agent holds ends with it --- */
+
+static void on_deleted(const struct kube_answer *a, void *arg) {
+    const bool gone = a->trouble == KUBE_NOT_FOUND;
+    on_done(a->trouble == KUBE_OK || gone ? 0 : -EIO, gone ? "it is gone already" : a->why, arg);
+}
+
+static int delete(const json_t *undo, struct kubernetes_session *s, struct error *err) {
+    const struct kube_deletion how = {.uid = json_str_or(undo, "uid", NULL), .grace_s = -1};
+    struct outcome o = {0};
+    struct kube_call *call = NULL;
+    int rc = kube_delete(kubernetes_session_client(s), &kube_kinds[KUBE_NODEFAULTS], json_str_or(undo, "namespace", ""), json_str_or(undo, "name", ""),
+                         &how, on_deleted, &o, &call, err);
+    if (rc == 0 && (rc = kubernetes_session_wait(s, &o.done, KUBERNETES_UNDO_LIMIT_NS, err)) < 0)
+        kube_cancel(call);
+    return rc < 0 ? rc : o.rc < 0 ? error_set(err, o.rc, "%s", o.text) : 0;
+}
+
+int undo_node_fault(const json_t *undo, struct error *err) {
+    struct kubernetes_session *s = NULL;
+    if (!*json_str_or(undo, "namespace", "") || !*json_str_or(undo, "name", ""))
+        return error_set(err, -EINVAL, "the record names no NodeFault");
+    int rc = kubernetes_session_open(json_object_get(undo, "access"), &s, err);
+    if (rc == 0)
+        rc = delete(undo, s, err);
+    kubernetes_session_close(s);
+    return rc;
+}
+
+void undo_node_fault_describe(const json_t *undo, char *out, size_t size) {
+    snprintf(out, size, "end %s on pod %s by its agent on node %s", json_str_or(undo, "what", "a fault"), json_str_or(undo, "pod", "?"),
+             json_str_or(undo, "node", "?"));
+}
+
+/* --- a change --- */
+
 int undo_kube(const json_t *undo, struct error *err) {
     const struct kube_kind *kind = kube_kind_find(json_str_or(undo, "resource", ""));
     struct kubernetes_session *s = NULL;

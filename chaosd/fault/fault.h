@@ -8,6 +8,8 @@
 struct kube_where;
 struct netem;
 struct net_name;
+struct asks;
+struct doc;
 
 /* What all acts of a run share. */
 struct fault_env {
@@ -16,6 +18,9 @@ struct fault_env {
     const char *run;     /* short unique id, [a-z0-9]{1,8} */
     struct netem *netem; /* opened by the first network fault's prepare; NULL: none is planned */
     struct net_name *names; /* that network faults speak of */
+    const struct doc *doc;  /* the scenario's: rows as they were written. NULL: nobody asks agents */
+    struct asks *asks;      /* opened by the first act that asks an agent; NULL: there was none */
+    void (*changed)(struct fault_env *env); /* what asks_settled says may have changed; NULL: nobody waits for it */
     /* Why a guard lets no fault have this pod, of kinds that find pods by themselves after the act was decided on; NULL: none does. The text
      * is borrowed until the next call. The callback NULL: nobody asks. */
     const char *(*barred)(struct fault_env *env, const struct pod *p);
@@ -35,6 +40,7 @@ struct fault_act {
     int64_t proof_ns;  /* how long its effect may take to be seen; 0: 30 s. The kind may set it */
     bool measuring;    /* a baseline goes on after its end: set by the kind before it tells reverted, and then it tells measured */
     json_t *told;      /* more for the history's "ok", an object; the kind may set it, it is taken over */
+    const char *rule;  /* by which it is refused, where in_effect says -EBUSY: "Stopped". NULL: by none that has a name */
 
     /* What the kind tells the interpreter; each may end the act, so nothing of it is touched afterwards. */
     void (*in_effect)(struct fault_act *a, int rc, const struct error *why); /* after inject returned FAULT_LATER: 0 or why not. -EBUSY,
@@ -63,6 +69,8 @@ struct fault_kind {
     /* The cluster events that show the effect and its end on the victim. CL_EVENT_COUNT: the kind tells, by observed and reverted. */
     enum cluster_event proof, proof_reverted;
     const struct pod_target *(*target)(const void *params);
+    /* The container of the pod that is meant; it returns NULL: its only or first one. NULL: the pod as a whole. */
+    const char *(*container)(const void *params);
     int (*check)(const struct fault_spec *f, const struct schema_at *at, struct error *err); /* NULL: nothing beyond the rows */
     bool (*takes)(const void *params); /* the victim no longer serves meanwhile, which guards count; NULL: it does not */
     /* Whom an act on this victim would take out of service: the pods of its node, for one that is drained. NULL: the victim alone. */
@@ -75,12 +83,19 @@ struct fault_kind {
     int (*able)(const struct fault_kind *k, struct error *err);                          /* can it do anything of the kind? NULL: always */
     int (*prepare)(struct fault_env *env, const struct fault_spec *f, struct error *err); /* before the first act, may block; NULL: nothing */
     int (*inject)(struct fault_act *a, const struct pod *victim, struct error *err);      /* 0: in effect; FAULT_LATER; none blocks */
+    int (*change)(struct fault_act *a, struct error *err); /* its params are others by now: goes over to them, the deadline stays. NULL: cannot */
     int (*revert)(struct fault_act *a, struct error *err);       /* holds only; its end is told by proof_reverted or reverted. -ENOENT: gone with the pod */
     int (*undo)(struct fault_act *a, const struct pod *victim, json_t **ret, struct error *err); /* holds only */
     json_t *(*measured)(struct fault_act *a); /* what was measured, when the act is over; NULL, or it returns NULL: nothing */
     void (*release)(struct fault_act *a);                         /* over, or never to be: frees own. NULL: nothing is kept */
     void (*describe)(const void *params, char *out, size_t size); /* "SIGKILL" */
 };
+
+/* A row of kinds that a node's agent can do, of type bool: what struct the kind has is its own affair. */
+#define FAULT_HOST_NETWORK "hostNetwork"
+#define FAULT_HOST_NETWORK_FIELD(owner, at)                                                                                                \
+    {.name = FAULT_HOST_NETWORK, .type = F_BOOL, .offset = offsetof(owner, at),                                                            \
+     .doc = "In a Kubernetes: also pods in their node's own network; else such a pod is refused."}
 
 /* As takes, whatever the params. */
 static inline bool fault_takes(const void *params) {

@@ -206,9 +206,13 @@ static int step(struct net_act *n, struct error *err) {
     return rc < 0 ? error_set(err, rc, "%s", why) : rc;
 }
 
+static struct net_renew_site site_of(struct net_act *n) {
+    return (struct net_renew_site){n->act->env, n->rows, n->netns_fd, &n->fault, &n->peers, &n->effect};
+}
+
 static void watch_it(struct net_act *n) {
     struct error ignored;
-    const struct net_renew_site site = {n->act->env, n->rows, n->netns_fd, &n->fault, &n->peers, &n->effect};
+    const struct net_renew_site site = site_of(n);
     net_renew_start(&site, &n->renew, &ignored);
     if (n->timer || timer_new(n->act->env->loop, look, n, &n->timer, &ignored) == 0)
         timer_after(n->timer, PROOF_FIRST_NS);
@@ -257,6 +261,15 @@ int net_inject(struct fault_act *a, const struct pod *victim, struct error *err)
         watch_it(n);
     }
     return rc;
+}
+
+int net_change(struct fault_act *a, struct error *err) {
+    struct net_act *n = a->own;
+    const struct net_renew_site site = site_of(n);
+    struct netem_peer *peers = NULL;
+    size_t count = 0;
+    int rc = net_peers(a, n->rows, &peers, &count, err);
+    return rc < 0 ? rc : net_renew_peers(&site, &n->renew, peers, count, err);
 }
 
 /* --- out --- */

@@ -37,7 +37,7 @@ struct net_fault {
     struct net_slot *slot;
     int64_t limit;
     const char *seed;
-    bool measure;
+    bool measure, host_network;
 
     /* Filled by net_check. */
     bool shapes;                   /* a section is there; else everything named is dropped */
@@ -68,7 +68,8 @@ extern const struct shape net_delay_shape, net_loss_shape, net_duplicate_shape, 
         {.name = "protocol", .type = F_ENUM, NET_AT(protocol), .def = "any", .values = net_protocols, .doc = "Only packets of this protocol."},   \
         {.name = "device", .type = F_STRING, NET_AT(device), .max = NETEM_DEV_SIZE - 1, .doc = "The interface in the pod (default: the pod's own, eth0)."},                                               \
         {.name = "measure", .type = F_BOOL, NET_AT(measure),                                                                                      \
-         .doc = "Sends echo requests (ping) to at most 8 of the far ends, every 20 ms while it lasts and as many after it: what it really did."}
+         .doc = "Sends echo requests (ping) to at most 8 of the far ends, every 20 ms while it lasts and as many after it: what it really did. Not in a Kubernetes."},      \
+        FAULT_HOST_NETWORK_FIELD(struct net_fault, host_network)
 /* What netem does to them; needs: the section that the kind is about. */
 #define NET_QUEUE_FIELDS(needs)                                                                                                                   \
     {.name = "delay", .type = F_OBJECT, NET_AT(delay), .required = (needs) == NET_DELAY || (needs) == NET_REORDER, .shape = &net_delay_shape,     \
@@ -106,7 +107,8 @@ bool net_measure_calm(struct net_measure *m); /* and its queue is empty: the bas
 json_t *net_measure_result(const struct net_measure *m);
 void net_measure_free(struct net_measure *m);
 
-/* A fault that is held, whose names are looked up again every 30 s: new addresses are added to it without a gap. */
+/* A fault that is held, whose far ends change without a gap, and whose deadline stays: its names are looked up again every 30 s, new addresses
+ * are added; or somebody says other far ends. */
 struct net_renew_site {
     struct fault_env *env;
     const struct net_fault *rows;
@@ -118,6 +120,8 @@ struct net_renew_site {
 struct net_renew;
 /* Everything in site lives until stop, which comes before the fault is ended. *ret stays NULL where there are no names. */
 int net_renew_start(const struct net_renew_site *site, struct net_renew **ret, struct error *err);
+/* Goes over to these (heap, taken over): now, or once a change that is under way is done; what fails is tried again. *at NULL: it is made. */
+int net_renew_peers(const struct net_renew_site *site, struct net_renew **at, struct netem_peer *peers, size_t count, struct error *err);
 void net_renew_stop(struct net_renew *r); /* NULL-safe */
 
 /* What is done by it, but for whom (id, run, dev), how long and towards which peers. alone: without netem where that is possible. */
@@ -132,6 +136,7 @@ bool net_takes(const void *params);
 int net_preflight(const struct fault_spec *f, struct error *err);
 int net_prepare(struct fault_env *env, const struct fault_spec *f, struct error *err);
 int net_inject(struct fault_act *a, const struct pod *victim, struct error *err);
+int net_change(struct fault_act *a, struct error *err);
 int net_revert(struct fault_act *a, struct error *err);
 int net_undo(struct fault_act *a, const struct pod *victim, json_t **ret, struct error *err);
 json_t *net_measured(struct fault_act *a);
@@ -140,5 +145,5 @@ void net_describe(const void *params, char *out, size_t size);
 
 #define NET_KIND                                                                                                                                  \
     .layer = FAULT_NETWORK, .needs = CLUSTER_NETWORK, .holds = true, .bounded = true, .proof = CL_EVENT_COUNT, .proof_reverted = CL_EVENT_COUNT, .target = net_target,      \
-    .takes = net_takes, .able = net_able, .preflight = net_preflight, .prepare = net_prepare, .inject = net_inject, .revert = net_revert, .undo = net_undo, \
+    .takes = net_takes, .able = net_able, .preflight = net_preflight, .prepare = net_prepare, .inject = net_inject, .change = net_change, .revert = net_revert, .undo = net_undo, \
     .measured = net_measured, .release = net_release, .describe = net_describe

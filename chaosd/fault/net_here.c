@@ -9,7 +9,8 @@
 /* Whom it hits, other pods as the far end, and what a run measures. */
 static bool of_pods(const struct field *f) {
     const size_t from = offsetof(struct net_fault, target), to = from + sizeof(struct pod_target);
-    return (f->offset >= from && f->offset < to) || f->offset == offsetof(struct net_fault, peers) || f->offset == offsetof(struct net_fault, measure);
+    return (f->offset >= from && f->offset < to) || f->offset == offsetof(struct net_fault, peers) || f->offset == offsetof(struct net_fault, measure) ||
+           f->offset == offsetof(struct net_fault, host_network);
 }
 
 int net_shape_here(const struct fault_kind *k, struct arena *a, struct shape *ret, struct error *err) {

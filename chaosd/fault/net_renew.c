@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names of far ends, looked up again while a fault is held: an address that is new is added, one that is known stays, since a server of many
- * addresses names a few of them at a time. A look-up that fails changes nothing. */
+/* Far ends that change while a fault is held. Names are looked up again: an address that is new is added, one that is known stays, since a
+ * server of many addresses names a few of them at a time; a look-up that fails changes nothing. Or another list comes in their place. */
 #include "fault/net.h"
 
 #include "base/cleanup.h"
@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #define RENEW_NS (30 * NS_PER_S)
+#define AGAIN_NS NS_PER_S /* after a change that failed */
 
 struct net_renew {
     struct net_renew_site site;
@@ -19,6 +20,9 @@ struct net_renew {
     struct netem_ns *ns;     /* while it is changed */
     struct netem_fault fault;
     struct netem_job *job;
+    struct netem_peer *later; /* to go over to once the job is done; heap */
+    size_t later_count;
+    bool has_later;
 };
 
 static int64_t period_ns(void) {
@@ -32,7 +36,12 @@ static void end_change(struct net_renew *r) {
     netem_cancel(take_ptr(r->job));
     netem_ns_close(take_ptr(r->ns));
     r->next = 0;
-    timer_after(r->timer, period_ns());
+    if (r->has_later)
+        timer_after(r->timer, 0);
+    else if (r->added)
+        timer_after(r->timer, AGAIN_NS);
+    else if (r->site.rows->names.count)
+        timer_after(r->timer, period_ns());
 }
 
 /* In steps, as at the first time; the kernel goes over from the old peers to the new in one stroke. */
@@ -80,12 +89,52 @@ static void ask_next(struct net_renew *r) {
         change(r);
 }
 
+static void go_over(struct net_renew *r) {
+    free(*r->site.peers);
+    r->site.fault->peers = *r->site.peers = take_ptr(r->later);
+    r->site.fault->peer_count = r->later_count;
+    r->has_later = false;
+    r->added++;
+    change(r);
+}
+
 static void on_time(void *arg) {
     struct net_renew *r = arg;
     if (r->job)
         step(r);
+    else if (r->has_later)
+        go_over(r);
     else
         ask_next(r);
+}
+
+static int make(const struct net_renew_site *site, struct net_renew **ret, struct error *err) {
+    struct net_renew *r = calloc(1, sizeof *r);
+    if (!r)
+        return error_set(err, -ENOMEM, "out of memory");
+    r->site = *site;
+    int rc = timer_new(site->env->loop, on_time, r, &r->timer, err);
+    if (rc < 0)
+        free(r);
+    else
+        *ret = r;
+    return rc;
+}
+
+int net_renew_peers(const struct net_renew_site *site, struct net_renew **at, struct netem_peer *peers, size_t count, struct error *err) {
+    int rc = *at ? 0 : make(site, at, err);
+    if (rc < 0) {
+        free(peers);
+        return rc;
+    }
+    struct net_renew *r = *at;
+    free(r->later);
+    r->later = peers;
+    r->later_count = count;
+    r->has_later = true;
+    if (!r->job && !r->resolve)
+        timer_after(r->timer, 0);
+    return 0;
 }
 
 int net_renew_start(const struct net_renew_site *site, struct net_renew **ret, struct error *err) {
@@ -95,14 +144,9 @@ int net_renew_start(const struct net_renew_site *site, struct net_renew **ret, s
         any |= net_name_known(site->env, site->rows->names.items[i]);
     if (!any)
         return 0;
-    if (!(r = calloc(1, sizeof *r)))
-        return error_set(err, -ENOMEM, "out of memory");
-    r->site = *site;
-    int rc = timer_new(site->env->loop, on_time, r, &r->timer, err);
-    if (rc < 0) {
-        free(r);
+    int rc = make(site, &r, err);
+    if (rc < 0)
         return rc;
-    }
     timer_after(r->timer, period_ns());
     *ret = r;
     return 0;
@@ -115,5 +159,6 @@ void net_renew_stop(struct net_renew *r) {
     timer_free(r->timer);
     netem_cancel(r->job);
     netem_ns_close(r->ns);
+    free(r->later);
     free(r);
 }

@@ -9,6 +9,7 @@
 
 struct pod_kill {
     struct pod_target target;
+    bool host_network;
     const char *signal_text;
     int signal; /* filled by the check */
 };
@@ -17,6 +18,7 @@ static const struct field fields[] = {
     POD_TARGET_FIELDS(struct pod_kill, target),
     {.name = "signal", .type = F_STRING, .offset = offsetof(struct pod_kill, signal_text), .def = "SIGKILL",
      .doc = "Signal sent to the pod's first process; like a container's, it is pid 1 and ignores what it has no handler for, SIGKILL aside."},
+    FAULT_HOST_NETWORK_FIELD(struct pod_kill, host_network),
     {0},
 };
 

@@ -7,9 +7,10 @@
 
 struct pod_pause {
     struct pod_target target;
+    bool host_network;
 };
 
-static const struct field fields[] = {POD_TARGET_FIELDS(struct pod_pause, target), {0}};
+static const struct field fields[] = {POD_TARGET_FIELDS(struct pod_pause, target), FAULT_HOST_NETWORK_FIELD(struct pod_pause, host_network), {0}};
 
 static int check(void *value, const struct schema_at *at, struct error *err) {
     return pod_target_check(&((struct pod_pause *)value)->target, at, err);
@@ -43,6 +44,7 @@ static int able(const struct fault_kind *k, struct error *err) {
 
 const struct fault_kind fault_pod_pause = {
     .row = {"pod-pause", &shape, "Freezes selected pods for a while."},
+    .like = "pause a pod",
     .holds = true,
     .proof = CL_POD_FROZEN,
     .proof_reverted = CL_POD_THAWED,

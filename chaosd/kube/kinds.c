@@ -112,8 +112,9 @@ int kube_tables_init(struct kube_tables *t, const struct kube_kind *kind, const 
     size_t n = 0;
     *t = (struct kube_tables){0};
     t->annotations[n++].key = KUBE_MIRROR;
+    t->annotations[n++].key = KUBE_STATIC_UID;
     for (; annotations && *annotations; annotations++) {
-        if (n > KUBE_ANNOTATIONS_MOST)
+        if (n > KUBE_ANNOTATIONS_MOST + 1)
             return error_set(err, -E2BIG, "more than %d annotations asked for", KUBE_ANNOTATIONS_MOST);
         t->annotations[n++].key = *annotations;
     }

@@ -12,7 +12,7 @@ _chaosd() {
     case $command in
     "")
         operand=COMMAND
-        words="run plan check report runs inject revert version --help --version" ;;
+        words="run plan check report runs inject agent revert version --help --version" ;;
     run)
         operand=SCENARIO
         words="--seed --set --set-secret --out --yes --dry-run --strict --json --quiet --no-live --help"
@@ -37,6 +37,10 @@ _chaosd() {
         operand=KIND
         words="--netns --pid --dev --for --to --except --direction --port --target-port --protocol --latency --jitter --distribution --loss --duplicate --corrupt --reorder --gap --rate --correlation --limit --seed --set --name --wait --prove --yes --json --list --help"
         valued="--netns:NAME --pid:PID --dev:NAME --for:TIME --to:PEER --except:CIDR --direction:WAY --port:PORT --target-port:PORT --protocol:NAME --latency:TIME --jitter:TIME --distribution:NAME --loss:SHARE --duplicate:SHARE --corrupt:SHARE --reorder:SHARE --gap:N --rate:RATE --correlation:SHARE --limit:N --seed:N --set:KEY=VALUE --name:NAME" ;;
+    agent)
+        operand=
+        words="--node --namespace --max-faults --kubeconfig --context --help"
+        valued="--node:NAME --namespace:NAME -n:NAME --max-faults:N --kubeconfig:FILE --context:NAME" ;;
     revert)
         operand=RUN
         words="--all --force --cluster --kubeconfig --context --help"

@@ -63,6 +63,12 @@ def test_unknown_kind():
     refused(web(fault="pod-kil: {selector: {pods: [web-0]}}\n    at: [1s]"), 'did you mean "pod-kill"')
 
 
+def test_containers_where_pods_have_none():
+    why = "needs pods of containers, which a local cluster does not give; "
+    refused(web(fault="container-kill: {selector: {pods: [web-0]}}\n    at: [1s]"), "container-kill", why + "pod-kill does the like there")
+    refused(web(fault="container-pause: {selector: {pods: [web-0]}}\n    at: [1s]\n    for: 1s"), why + "pod-pause does the like there")
+
+
 def test_unknown_signal_and_mode():
     refused(web(fault="pod-kill: {selector: {pods: [web-0]}, signal: SIGKIL}\n    at: [1s]"), "SIGKIL")
     refused(web(fault="pod-kill: {selector: {pods: [web-0]}, mode: on}\n    at: [1s]"), "mode")

@@ -321,7 +321,8 @@ def test_names_are_looked_up_again_while_it_is_held():
 def test_check_says_what_this_machine_can_do():
     out = expect_exit(chaosd("check"), 0).stdout.splitlines()
     assert "ok  pod-delete: in a Kubernetes" in out, out
-    kinds = [line[4:].split(":")[0] for line in out[1:] if not line.endswith(": in a Kubernetes")]
+    assert "ok  container-kill: in a Kubernetes, by the nodes' agents" in out, out
+    kinds = [line[4:].split(":")[0] for line in out[1:] if ": in a Kubernetes" not in line]
     assert os.uname().release in out[0] and kinds[:3] == ["pod-kill", "pod-pause", "net-delay"] and "net-partition" in kinds, out
     assert all(line.startswith("ok  ") or (line.startswith("no  ") and ": " in line) for line in out[1:]), out
     if os.geteuid() == 0:

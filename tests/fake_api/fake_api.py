@@ -5,6 +5,7 @@ watches with bookmarks, and misbehaves as told: see Fault. It records what it wa
     api = FakeApi(release="1.28").start()
     api.put("pods", objects.pod("web-1"))
     api.fault("GET", "/pods", Status(410, "Expired"), times=1)
+    api.define(**objects.NODE_FAULTS)  # a custom resource
     ... api.asked("GET", "/pods") ...
 
 By hand: python3 tests/fake_api/fake_api.py --pods 100000 --port 8001"""
@@ -211,7 +212,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def route(self, path, query, body, user):
         api = self.api
-        fixed = {"/version": objects.version, "/api": objects.legacy, "/apis": objects.group_list, "/api/v1": objects.core_resources}
+        fixed = {"/version": objects.version, "/api": objects.legacy, "/apis": api.group_list, "/api/v1": objects.core_resources}
+        fixed.update({f"/apis/{c.group}/{c.version}": c.resources for c in api.custom.values()})
         if path in fixed:
             self.json(200, fixed[path](api.release))
             return
@@ -224,8 +226,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if plural == "selfsubjectaccessreviews":
             self.review(body, user)
             return
-        served = ["v1"] if not group else objects.GROUPS[api.release].get(group, [])
-        if plural not in PLURALS or PLURALS[plural][0] != group or (where["version"] or "v1") not in served:
+        served = ["v1"] if not group else objects.GROUPS[api.release].get(group, []) + [c.version for c in api.custom.values() if c.group == group]
+        if api.kind_of(plural) is None or api.kind_of(plural)[0] != group or (where["version"] or "v1") not in served:
             self.status(404, "NotFound", "the server could not find the requested resource")
             return
         verb = {"GET": "watch" if query.get("watch") == "true" else "get" if where["name"] else "list", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}[self.command]
@@ -268,7 +270,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         metadata = {"resourceVersion": str(rv)}
         if more:
             metadata["continue"] = base64.b64encode(b"%d/%d" % (start + len(items), rv)).decode()
-        kind = PLURALS[plural][1] + "List"
+        kind = api.kind_of(plural)[1] + "List"
         text = '{"kind":"%s","apiVersion":"v1","metadata":%s,"items":[%s]}\n' % (kind, json.dumps(metadata), ",".join(items))
         self.answer(200, text.encode())
 
@@ -297,7 +299,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 raise Gone
             if api.bookmark_seconds and time.monotonic() >= beat and query.get("allowWatchBookmarks") == "true":
                 beat = time.monotonic() + api.bookmark_seconds
-                mark = {"kind": PLURALS[where["plural"]][1], "apiVersion": "v1", "metadata": {"resourceVersion": str(api.rv), "creationTimestamp": None}}
+                mark = {"kind": api.kind_of(where["plural"])[1], "apiVersion": "v1", "metadata": {"resourceVersion": str(api.rv), "creationTimestamp": None}}
                 self.chunk(json.dumps({"type": "BOOKMARK", "object": mark}).encode() + b"\n")
         self.wfile.write(b"0\r\n\r\n")
         self.wfile.flush()
@@ -308,6 +310,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         if self.api.get(where["plural"], body["metadata"]["name"], where["ns"] or "") is not None:
             self.status(409, "AlreadyExists", f'{where["plural"]} "{body["metadata"]["name"]}" already exists')
+            return
+        if where["plural"] in self.api.custom and not self.api.custom[where["plural"]].takes(self, where, body):
             return
         body["metadata"].setdefault("namespace", where["ns"])
         self.json(201, self.api.put(where["plural"], body))
@@ -329,6 +333,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.missing(where)
         elif wanted and wanted != o["metadata"]["uid"]:
             self.status(409, "Conflict", f'Precondition failed: UID in precondition: {wanted}, UID in object meta: {o["metadata"]["uid"]}')
+        elif where["plural"] in self.api.custom:  # at once: nothing has to end first
+            self.api.delete(where["plural"], where["name"], where["ns"] or "")
+            self.json(code, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": {"name": where["name"], "uid": o["metadata"]["uid"]}})
         else:
             o = copy.deepcopy(o)
             o["metadata"].update(deletionTimestamp="2026-11-22T10:00:30Z", deletionGracePeriodSeconds=(body or {}).get("gracePeriodSeconds", 30))
@@ -355,6 +362,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif metadata.get("resourceVersion", o["metadata"]["resourceVersion"]) != o["metadata"]["resourceVersion"]:
             self.status(409, "Conflict", "the object has been modified; please apply your changes to the latest version and try again")
             return
+        elif where["plural"] in self.api.custom:
+            self.api.custom[where["plural"]].patch(o, body, where["sub"])
         else:
             merge(o, body)
         for key in ("labels", "annotations"):  # what is empty is not there
@@ -366,6 +375,38 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.do_patch(where, query, body)
                 return
             self.json(200, now if o == now else self.api.put(where["plural"], o))  # what changes nothing makes no new version
+
+
+class Custom:
+    """A kind that a CustomResourceDefinition adds, with the subresource status: each of the two ways to write leaves the other's part alone."""
+
+    def __init__(self, group, version, plural, kind, required=()):
+        self.group, self.version, self.plural, self.name, self.required = group, version, plural, kind, required
+
+    def resources(self, release):
+        verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+        some = [("", verbs), ("/status", ["get", "patch", "update"])]
+        return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": f"{self.group}/{self.version}",
+                "resources": [{"name": self.plural + sub, "singularName": self.name.lower(), "namespaced": True, "kind": self.name, "verbs": v} for sub, v in some]}
+
+    def takes(self, handler, where, body):
+        """False: it was refused, as a schema's required fields do."""
+        missing = [key for key in self.required if key not in (body.get("spec") or {})]
+        if missing or body.get("apiVersion") != f"{self.group}/{self.version}":
+            handler.status(422, "Invalid", f'{self.name}.{self.group} "{body["metadata"]["name"]}" is invalid: spec.{(missing or ["apiVersion"])[0]}: Required value')
+            return False
+        body.pop("status", None)
+        body["metadata"].update(generation=1, creationTimestamp=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+        return True
+
+    def patch(self, o, body, sub):
+        if sub == "status":
+            merge(o, {"status": body.get("status") or {}})
+            return
+        spec = copy.deepcopy(o.get("spec"))
+        merge(o, {k: v for k, v in body.items() if k != "status"})
+        if o.get("spec") != spec:
+            o["metadata"]["generation"] = o["metadata"].get("generation", 1) + 1
 
 
 def json_patch(target, steps):
@@ -435,6 +476,7 @@ class FakeApi:
         self.rv, self.compacted, self.cut_epoch, self.connections = 2000 + bulk, 0, 0, 0
         self.open = set()
         self.forbidden, self.budget, self.content_type = set(), set(), None
+        self.custom = {}
         self.bookmark_seconds, self.watch_seconds = 60, 3600
         self.server = Server(("127.0.0.1", port), Handler)
         self.server.api = self
@@ -517,6 +559,20 @@ class FakeApi:
         scheme, _, secret = (seen["headers"].get("Authorization") or "").partition(" ")
         return self.tokens.get(secret if scheme == "Bearer" else f"{scheme} {secret}")
 
+    # --- kinds of its own ---
+    def define(self, group, version, plural, kind, required=()):
+        """As a CustomResourceDefinition does; until then the kind is not served."""
+        with self.lock:
+            self.custom[plural] = Custom(group, version, plural, kind, required)
+
+    def kind_of(self, plural):
+        """(group, kind, version); None: it is not served."""
+        c = self.custom.get(plural)
+        return (c.group, c.name, c.version) if c else (*PLURALS[plural], "v1") if plural in PLURALS else None
+
+    def group_list(self, release):
+        return objects.group_list(release, [(c.group, c.version) for c in self.custom.values()])
+
     # --- objects ---
     def put(self, plural, o, quiet=False):
         with self.changed:
@@ -524,7 +580,8 @@ class FakeApi:
             key = (m.get("namespace") or "", m["name"])
             kept = self.store.setdefault(plural, {})
             self.rv += 1
-            o = dict(o, kind=PLURALS[plural][1], apiVersion=(PLURALS[plural][0] + "/v1").lstrip("/"), metadata=dict(m, resourceVersion=str(self.rv), uid=m.get("uid") or str(uuid.uuid4())))
+            group, name, version = self.kind_of(plural)
+            o = dict(o, kind=name, apiVersion=f"{group}/{version}".lstrip("/"), metadata=dict(m, resourceVersion=str(self.rv), uid=m.get("uid") or str(uuid.uuid4())))
             kind = "MODIFIED" if key in kept else "ADDED"
             kept[key] = o
             if not quiet:
@@ -539,6 +596,15 @@ class FakeApi:
             o = dict(o, metadata=dict(o["metadata"], resourceVersion=str(self.rv)))
             self.history.append((self.rv, plural, "DELETED", o))
             self.changed.notify_all()
+
+    def patch_status(self, plural, name, namespace, status):
+        """As the owner of an object's status does by a merge patch of the subresource; None: there is no such object."""
+        with self.changed:
+            o = copy.deepcopy(self.get(plural, name, namespace))
+            if o is None:
+                return None
+            merge(o, {"status": status})
+            return self.put(plural, o)
 
     def get(self, plural, name, namespace=""):
         with self.lock:

@@ -10,6 +10,8 @@ GROUPS = {  # what matters of each release
     "1.28": {"apps": ["v1"], "policy": ["v1"], "discovery.k8s.io": ["v1"], "coordination.k8s.io": ["v1"], "authorization.k8s.io": ["v1"]},
     "1.34": {"apps": ["v1"], "policy": ["v1"], "discovery.k8s.io": ["v1"], "coordination.k8s.io": ["v1", "v1alpha2"], "authorization.k8s.io": ["v1"], "resource.k8s.io": ["v1", "v1beta2"]},
 }
+NODE_FAULTS = {"group": "chaosd.io", "version": "v1alpha1", "plural": "nodefaults", "kind": "NodeFault",  # as deploy/agent/crd.yaml has it, for FakeApi.define
+               "required": ("protocol", "run", "fault", "kind", "node", "pod", "notBefore", "deadline")}
 PATCHES = {"1.20": "1.20.2", "1.28": "1.28.15", "1.34": "1.34.1"}
 
 
@@ -18,11 +20,12 @@ def version(release):
     return {"major": major, "minor": minor, "gitVersion": f"v{PATCHES[release]}", "platform": "linux/amd64"}
 
 
-def group_list(release):
+def group_list(release, custom=()):
     def one(name, versions):
         all_of = [{"groupVersion": f"{name}/{v}", "version": v} for v in versions]
         return {"name": name, "versions": all_of, "preferredVersion": all_of[0]}
-    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [one(n, v) for n, v in GROUPS[release].items()]}
+    served = list(GROUPS[release].items()) + [(group, [version]) for group, version in custom]
+    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [one(n, v) for n, v in served]}
 
 
 def legacy(release):

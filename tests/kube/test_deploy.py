@@ -156,6 +156,12 @@ def test_the_roles_allow_just_what_is_listed():
         assert may("chaosd", "--namespace", "default") == EVERYWHERE | {("nodes", v) for v in ("get", "list", "patch")}
     finally:
         LAB.kubectl("delete", "clusterrolebinding", "chaosd-node-faults")
+    LAB.kubectl("create", "rolebinding", "--namespace", "default", "chaosd-agent-faults", "--clusterrole=chaosd-agent-faults", "--serviceaccount=chaosd:chaosd")
+    try:
+        assert may("chaosd", "--namespace", "default") == EVERYWHERE | {("pods", "list")} | {("nodefaults.chaosd.io", v) for v in ("create", "get", "list", "watch", "patch", "delete")}
+        assert may("chaosd", "--namespace", "lab") == EVERYWHERE
+    finally:
+        LAB.kubectl("delete", "rolebinding", "--namespace", "default", "chaosd-agent-faults")
 
 
 def test_check_finds_all_that_the_example_needs():

@@ -96,7 +96,21 @@ static const struct {
     {"spec", "params", NULL, 0, ""},
     {"spec", "params", "[]", -EINVAL, "spec.params: expected an object"},
     {"spec", "parms", "{}", -EINVAL, "spec.parms is not known: did you mean \"params\"?"},
-    {"spec", "peers", "[]", -EINVAL, "spec.peers is not known"},
+    {"spec", "peers", "[]", -EINVAL, "spec.peers: expected 1 to 4096, not 0"},
+    {"spec", "peers", "'10.0.0.1'", -EINVAL, "spec.peers: expected a list"},
+    {"spec", "peers", "['10.0.0.1', 7]", -EINVAL, "spec.peers[1]: expected an address"},
+    {"spec", "peers", "['10.0.0.1', '']", -EINVAL, "spec.peers[1]: expected an address"},
+    {"spec", "peers", "['10.0.0.1', 'fd00::/64']", 0, ""},
+    {"spec", "end", "true", 0, ""},
+    {"spec", "end", "'yes'", -EINVAL, "spec.end: expected true or false"},
+    {"spec", "container", "{'name': 'etcd', 'id': '0123456789ab'}", 0, ""},
+    {"spec", "container", "null", 0, ""},
+    {"spec", "container", "'etcd'", -EINVAL, "spec.container: expected an object"},
+    {"spec", "container", "{'name': 'etcd'}", -EINVAL, "spec.container.id is missing"},
+    {"spec", "container", "{'name': '', 'id': '0123456789ab'}", -EINVAL, "spec.container.name: expected 1 to 253"},
+    {"spec", "container", "{'name': 'etcd', 'id': '0123456789a'}", -EINVAL, "spec.container.id: expected 12 to 64"},
+    {"spec", "container", "{'name': 'etcd', 'id': '0123456789aB'}", -EINVAL, "spec.container.id: expected 12 to 64"},
+    {"spec", "container", "{'name': 'etcd', 'id': '0123456789ab', 'image': 'x'}", -EINVAL, "spec.container.image is not known"},
     {"spec", "node", "'node-2'", -EREMOTE, "it is for node \"node-2\", and this is \"node-1\""},
     {"spec", "notBefore", "'soon'", -EINVAL, "spec.notBefore: expected a time"},
     {"spec", "notBefore", "'2026-11-21 22:52:01Z'", -EINVAL, "spec.notBefore: expected a time"},
@@ -160,6 +174,21 @@ static void clocks_that_differ_make_no_longer_fault(void **state) {
         assert_int_equal(node_fault_left_ns(&f, NOT_BEFORE + cases[i].now_s * NS_PER_S), cases[i].left_s * NS_PER_S);
 }
 
+static void a_set_clock_moves_a_fault_and_never_stretches_it(void **state) {
+    (void)state;
+    const struct node_fault f = {.not_before_wall_ns = NOT_BEFORE, .deadline_wall_ns = NOT_BEFORE + 60 * NS_PER_S};
+    static const struct {
+        int64_t now_s, start_s, end_s; /* now: after notBefore; the others: after the moment that it was accepted */
+    } cases[] = {{0, 0, 60}, {10, 0, 50}, {-5, 5, 65}, {-3600, 3600, 3660}, {61, 0, -1}};
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        int64_t start, end;
+        node_fault_when(&f, NOT_BEFORE + cases[i].now_s * NS_PER_S, 7 * NS_PER_S, &start, &end);
+        assert_int_equal(start, (7 + cases[i].start_s) * NS_PER_S);
+        assert_int_equal(end, (7 + cases[i].end_s) * NS_PER_S);
+        assert_true(end - start <= 60 * NS_PER_S);
+    }
+}
+
 static void what_is_built_is_what_is_decoded(void **state) {
     (void)state;
     struct error err = {{0}};
@@ -189,6 +218,32 @@ static void what_is_built_is_what_is_decoded(void **state) {
     assert_int_equal(node_fault_build(&f, &made, &err), -EINVAL);
 }
 
+static void what_changes_later_goes_there_and_back(void **state) {
+    (void)state;
+    struct error err = {{0}};
+    struct node_fault f, again;
+    cleanup_json json_t *o = parse(GOOD), *peers = parse("['10.0.0.1', 'fd00::/64']"), *many = json_array();
+    assert_int_equal(node_fault_decode(o, &wanted, &f, &err), 0);
+    assert_true(!f.peers && !f.end && !f.container_name);
+    f.peers = peers;
+    f.end = true;
+    f.container_name = "etcd";
+    f.container_id = "0123456789abcdef";
+    json_t *made = NULL;
+    if (node_fault_build(&f, &made, &err) < 0)
+        fail_msg("%s", err.text);
+    cleanup_json json_t *built = made;
+    assert_int_equal(node_fault_decode(built, &wanted, &again, &err), 0);
+    assert_true(json_equal(again.peers, peers) && again.end);
+    assert_string_equal(again.container_name, "etcd");
+    assert_string_equal(again.container_id, "0123456789abcdef");
+    for (int i = 0; i <= NODE_FAULT_PEERS_MOST; i++)
+        json_array_append_new(many, json_string("10.0.0.1"));
+    f.peers = many;
+    assert_int_equal(node_fault_build(&f, &made, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "spec.peers: expected 1 to 4096, not 4097"));
+}
+
 static void long_node_names_have_a_label(void **state) {
     (void)state;
     char a[NODE_FAULT_LABEL_SIZE], b[NODE_FAULT_LABEL_SIZE], name[80];
@@ -208,7 +263,7 @@ static void long_node_names_have_a_label(void **state) {
 static void a_status_goes_there_and_back(void **state) {
     (void)state;
     struct error err = {{0}};
-    cleanup_json json_t *proof = json_pack("{s:s}", "device", "eth0");
+    cleanup_json json_t *proof = json_pack("{s:s}", "device", "eth0"), *figures = json_pack("{s:i}", "drain_ns", 5);
     const struct node_fault_status s = {.phase = NODE_FAULT_IN_EFFECT,
                                         .accepted_wall_ns = NOT_BEFORE,
                                         .accepted_boot_ns = 5,
@@ -216,6 +271,7 @@ static void a_status_goes_there_and_back(void **state) {
                                         .in_effect_boot_ns = 12,
                                         .until_wall_ns = NOT_BEFORE + NS_PER_S,
                                         .proof = proof,
+                                        .figures = figures,
                                         .counted = true,
                                         .packets = 3,
                                         .agent_version = "0.1.0"};
@@ -226,7 +282,7 @@ static void a_status_goes_there_and_back(void **state) {
     cleanup_json json_t *expected =
         parse("{'metadata': {'uid': 'u-1'}, 'status': {'phase': 'InEffect', 'acceptedAt': '2026-11-21T22:52:01.500000Z', 'inEffectAt': "
               "'2026-11-21T22:52:01.500007Z',"
-              " 'untilAt': '2026-11-21T22:52:02.500000Z', 'acceptedBootNs': 5, 'inEffectBootNs': 12, 'proof': {'device': 'eth0'},"
+              " 'untilAt': '2026-11-21T22:52:02.500000Z', 'acceptedBootNs': 5, 'inEffectBootNs': 12, 'proof': {'device': 'eth0'}, 'figures': {'drain_ns': 5},"
               " 'counters': {'seen': 0, 'packets': 3, 'bytes': 0}, 'agentVersion': '0.1.0'}}");
     assert_true(json_equal(patch, expected));
     assert_int_equal(node_fault_status_decode(patch, &got, &err), 0);
@@ -236,6 +292,7 @@ static void a_status_goes_there_and_back(void **state) {
     assert_true(got.counted && got.packets == 3 && got.bytes == 0);
     assert_null(got.reason);
     assert_string_equal(json_str_or(got.proof, "device", ""), "eth0");
+    assert_true(json_equal(got.figures, figures));
     assert_int_equal(node_fault_status_patch("u-1", &(struct node_fault_status){.phase = NODE_FAULT_PHASE_COUNT}, &made, &err), -EINVAL);
 }
 
@@ -319,11 +376,18 @@ static void the_schema_has_these_fields(void **state) {
     cleanup_json json_t *good = parse(GOOD);
     json_t *made = NULL;
     assert_int_equal(node_fault_decode(good, &wanted, &f, &err), 0);
-    f.host_network = true;
+    cleanup_json json_t *peers = parse("['10.0.0.1']");
+    f.host_network = f.end = true;
+    f.peers = peers;
+    f.container_name = "etcd";
+    f.container_id = "0123456789ab";
     assert_int_equal(node_fault_build(&f, &made, &err), 0);
     cleanup_json json_t *built = made;
     same_keys("spec", properties("spec/properties"), json_object_get(built, "spec"));
     same_keys("spec.pod", properties("spec/properties/pod/properties"), json_at(built, "spec.pod"));
+    same_keys("spec.container", properties("spec/properties/container/properties"), json_at(built, "spec.container"));
+    assert_int_equal(json_integer_value(doc_value(schema, "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/peers/maxItems")),
+                     NODE_FAULT_PEERS_MOST);
     const struct node_fault_status s = {.reason = "r",
                                         .message = "m",
                                         .accepted_wall_ns = 1,
@@ -334,6 +398,7 @@ static void the_schema_has_these_fields(void **state) {
                                         .in_effect_boot_ns = 1,
                                         .ended_boot_ns = 1,
                                         .proof = good,
+                                        .figures = good,
                                         .counted = true,
                                         .agent_version = "v"};
     assert_int_equal(node_fault_status_patch("u", &s, &made, &err), 0);
@@ -359,7 +424,9 @@ int main(void) {
         cmocka_unit_test(what_is_wrong_is_said),
         cmocka_unit_test(a_deadline_that_is_past_is_refused),
         cmocka_unit_test(clocks_that_differ_make_no_longer_fault),
+        cmocka_unit_test(a_set_clock_moves_a_fault_and_never_stretches_it),
         cmocka_unit_test(what_is_built_is_what_is_decoded),
+        cmocka_unit_test(what_changes_later_goes_there_and_back),
         cmocka_unit_test(long_node_names_have_a_label),
         cmocka_unit_test(a_status_goes_there_and_back),
         cmocka_unit_test(a_status_is_read_with_patience),

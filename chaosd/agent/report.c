@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/report.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct report {
+    struct report_spec spec;
+    char *namespace, *name, *uid;
+    json_t *next, *sent; /* the status' fields: still to be sent; under way */
+    struct kube_call *call;
+    struct timer *timer;
+    unsigned failures;
+    bool over;
+};
+
+static void send_it(struct report *r);
+
+static void on_time(void *arg) { send_it(arg); }
+
+int report_new(const struct report_spec *s, struct report **ret, struct error *err) {
+    struct report *r = calloc(1, sizeof *r);
+    if (!r)
+        return error_set(err, -ENOMEM, "out of memory");
+    *r = (struct report){.spec = *s, .namespace = strdup(s->namespace), .name = strdup(s->name), .uid = strdup(s->uid)};
+    int rc = r->namespace && r->name && r->uid ? timer_new(kube_loop(s->kube), on_time, r, &r->timer, err)
+                                               : error_set(err, -ENOMEM, "out of memory");
+    if (rc < 0)
+        report_free(r);
+    else
+        *ret = r;
+    return rc;
+}
+
+void report_free(struct report *r) {
+    if (!r)
+        return;
+    kube_cancel(r->call);
+    timer_free(r->timer);
+    json_decref(r->next);
+    json_decref(r->sent);
+    free(r->namespace);
+    free(r->name);
+    free(r->uid);
+    free(r);
+}
+
+static void again(struct report *r, const char *why) {
+    json_t *newer = r->next;
+    r->next = take_ptr(r->sent);
+    if (newer)
+        json_object_update(r->next, newer);
+    json_decref(newer);
+    timer_after(r->timer, kube_pause_ns(r->spec.kube, ++r->failures));
+    if (r->failures == 1)
+        r->spec.trouble(why, r->spec.arg);
+}
+
+static void on_done(const struct kube_answer *a, void *arg) {
+    struct report *r = arg;
+    r->call = NULL;
+    if (a->trouble == KUBE_NOT_FOUND || a->trouble == KUBE_CONFLICT) {
+        r->over = true;
+        r->spec.gone(r->spec.arg);
+    } else if (a->trouble != KUBE_OK) {
+        again(r, a->why);
+    } else {
+        r->failures = 0;
+        json_decref(take_ptr(r->sent));
+        send_it(r);
+    }
+}
+
+static void send_it(struct report *r) {
+    struct error err;
+    if (r->call || !r->next || r->over)
+        return;
+    r->sent = take_ptr(r->next);
+    cleanup_json json_t *patch = json_pack("{s:{s:s}, s:O}", "metadata", "uid", r->uid, "status", r->sent);
+    const struct kube_request request = {.verb = "patch", .kind = &kube_kinds[KUBE_NODEFAULTS], .namespace = r->namespace, .name = r->name,
+                                         .subresource = "status", .body = patch, .content_type = "application/merge-patch+json",
+                                         .single = true, .done = on_done, .arg = r};
+    int rc = patch ? kube_start(r->spec.kube, &request, &r->call, &err) : error_set(&err, -ENOMEM, "out of memory");
+    if (rc < 0)
+        again(r, err.text);
+}
+
+void report_say(struct report *r, const struct node_fault_status *s) {
+    json_t *made = NULL;
+    if (r->over || node_fault_status_patch(r->uid, s, &made, NULL) < 0)
+        return;
+    cleanup_json json_t *patch = made;
+    if (!r->next)
+        r->next = json_object();
+    json_object_update(r->next, json_object_get(patch, "status"));
+    if (!r->failures)
+        send_it(r);
+}
+
+bool report_idle(const struct report *r) { return r->over || (!r->next && !r->call); }

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A run's NodeFaults at the API server: created, changed, deleted, and what their agents say of them, by one watch. */
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "base/timestamp.h"
+#include "fault/ask.h"
+#include "fault/object.h"
+#include "kube/watch.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define RENEW_NS (100 * NS_PER_MS)
+#define DELETE_NS (5 * NS_PER_S)
+#define KEPT_NS (10 * NS_PER_S) /* of what is done once: until its agent has said that it is over */
+
+static const struct kube_kind *kind(void) { return &kube_kinds[KUBE_NODEFAULTS]; }
+static struct kube *client(const struct asks *all) { return kubernetes_client(all->env->cluster); }
+
+static void changed(struct asks *all) {
+    if (all->env->changed)
+        all->env->changed(all->env);
+}
+
+static void ask_free(struct ask *a) {
+    kube_cancel(a->call);
+    kube_cancel(a->deletion);
+    timer_free(a->timer);
+    json_decref(a->peers);
+    free(a);
+}
+
+/* --- gone --- */
+
+static void on_deleted(const struct kube_answer *answer, void *arg) {
+    struct ask *a = arg;
+    const bool waited_for = a->act && a->leaving && !a->over, done = answer->trouble == KUBE_OK || answer->trouble == KUBE_NOT_FOUND;
+    a->deletion = NULL;
+    a->gone = true; /* or, where the server was out of reach, whoever sweeps takes it: it ends by itself */
+    timer_stop(a->timer);
+    if (waited_for && done)
+        a->act->reverted(a->act, "its NodeFault was deleted before anything was heard of it", NULL);
+    else if (waited_for)
+        a->act->revert_failed(a->act, answer->why);
+    changed(a->all);
+}
+
+void ask_delete(struct ask *a) {
+    const struct kube_deletion how = {.uid = *a->uid ? a->uid : NULL, .grace_s = -1, .limit_ns = DELETE_NS};
+    struct error ignored;
+    if (a->gone || a->deletion)
+        return;
+    if (a->call && !a->created) { /* given up, it might still arrive */
+        a->unwanted = true;
+        return;
+    }
+    kube_cancel(take_ptr(a->call));
+    if (kube_delete(client(a->all), kind(), a->all->namespace, a->name, &how, on_deleted, a, &a->deletion, &ignored) < 0)
+        a->gone = true;
+}
+
+static void on_kept(struct ask *a) { ask_delete(a); }
+
+/* --- what an agent says --- */
+
+static json_t *figures_of(const struct node_fault_status *s, const json_t *more) {
+    json_t *j = more ? json_deep_copy(more) : json_object();
+    if (s->counted) {
+        json_t *counted = json_pack("{s:I,s:I}", "packets", (json_int_t)s->packets, "bytes", (json_int_t)s->bytes);
+        json_object_update_missing(j, counted);
+        json_decref(counted);
+    }
+    return j;
+}
+
+/* Asked and seen by our clock; what the node says stands beside it by its own, and neither is computed from the other. */
+static json_t *told_of(const struct ask *a, const struct node_fault_status *s, int64_t seen_ns) {
+    char stamp[TIMESTAMP_SIZE] = "";
+    if (s->in_effect_wall_ns)
+        timestamp_format(s->in_effect_wall_ns, stamp);
+    json_t *told = json_pack("{s:I,s:I,s:s,s:s*,s:s*,s:s*}", "asked_mono", (json_int_t)a->asked_ns, "seen_mono", (json_int_t)seen_ns, "node", a->node,
+                             "node_in_effect", *stamp ? stamp : NULL, "agent", s->agent_version, "nodefault", a->name);
+    if (s->in_effect_boot_ns)
+        json_object_set_new(told, "node_in_effect_boot_ns", json_integer(s->in_effect_boot_ns));
+    if (a->peers)
+        json_object_set_new(told, "peers", json_integer((json_int_t)json_array_size(a->peers)));
+    return told;
+}
+
+/* What is no failure: the node would not have it just now. */
+static bool by_rule(const char *reason) {
+    static const char *const words[] = {"Busy", "TooMany", "Stopped"};
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (strcmp(words[i], reason) == 0)
+            return true;
+    return false;
+}
+
+static void refused(struct ask *a, const struct node_fault_status *s) {
+    const char *reason = s->reason ? s->reason : "Failed";
+    struct fault_act *act = a->act;
+    a->over = true;
+    act->rule = by_rule(reason) ? reason : NULL;
+    object_refused(act, act->rule ? -EBUSY : -EIO, "the agent on node %s: %s%s%s", a->node, reason, s->message ? ": " : "", s->message ? s->message : "");
+}
+
+static void became_effective(struct ask *a, const struct node_fault_status *s, int64_t seen_ns) {
+    a->in = true;
+    a->due = a->holds ? NULL : on_kept;
+    if (a->holds)
+        timer_stop(a->timer);
+    else
+        timer_after(a->timer, KEPT_NS);
+    a->act->told = told_of(a, s, seen_ns);
+    a->act->in_effect(a->act, 0, NULL);
+}
+
+/* Why it ended, where that was neither its deadline nor ourselves. */
+static void why_ended(const struct ask *a, const struct node_fault_status *s, char *out, size_t size) {
+    static const struct {
+        const char *reason, *words;
+    } rows[] = {{"Stopped", "the node's kill switch is on"}, {"Terminated", "the node's agent was ended"}, {"PodGone", "the pod is gone"}};
+    const char *words = s->reason;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        if (s->reason && strcmp(rows[i].reason, s->reason) == 0)
+            words = rows[i].words;
+    const bool wanted = !words || !*words || strcmp(s->reason, "Asked") == 0;
+    snprintf(out, size, "%s%s%s", wanted ? "" : words, wanted || !s->message ? "" : ": ", wanted || !s->message ? "" : s->message);
+    if (s->phase == NODE_FAULT_FAILED)
+        snprintf(out, size, "undone on node %s: %s%s%s", a->node, s->reason ? s->reason : "Failed", s->message ? ": " : "", s->message ? s->message : "");
+}
+
+static void ended(struct ask *a, const struct node_fault_status *s) {
+    char why[600];
+    a->over = true;
+    why_ended(a, s, why, sizeof why);
+    if (a->act && a->holds)
+        a->act->reverted(a->act, *why ? why : NULL, figures_of(s, s->figures));
+}
+
+static void troubled(struct ask *a, const struct node_fault_status *s) {
+    const char *text = s->message && *s->message ? s->message : s->reason;
+    if (!a->act || !text || !*text || strncmp(a->trouble, text, sizeof a->trouble - 1) == 0)
+        return;
+    snprintf(a->trouble, sizeof a->trouble, "%s", text);
+    a->act->trouble(a->act, a->trouble);
+}
+
+/* Each of the calls may end the act, or the run's phase; the ask itself stays. */
+static void apply(struct ask *a, const struct node_fault_status *s, int64_t seen_ns) {
+    const bool over = s->phase == NODE_FAULT_ENDED || s->phase == NODE_FAULT_FAILED;
+    a->accepted |= s->phase != NODE_FAULT_PENDING;
+    if (a->over)
+        return;
+    if (a->act && !a->in && s->phase == NODE_FAULT_FAILED)
+        refused(a, s);
+    if (a->act && !a->in && (s->phase == NODE_FAULT_IN_EFFECT || s->phase == NODE_FAULT_ENDED))
+        became_effective(a, s, seen_ns);
+    if (a->act && a->in && !a->observed && json_object_size(s->proof)) {
+        a->observed = true;
+        a->act->observed(a->act, figures_of(s, s->proof));
+    }
+    if (s->phase == NODE_FAULT_IN_EFFECT)
+        troubled(a, s);
+    if (over && !a->over)
+        ended(a, s);
+    if (a->over)
+        ask_delete(a);
+}
+
+/* --- the watch --- */
+
+static struct ask *find(const struct asks *all, const char *name) {
+    for (struct ask *a = all->first; a; a = a->next)
+        if (strcmp(a->name, name) == 0)
+            return a;
+    return NULL;
+}
+
+/* Somebody took the object: that ends the fault, and its agent has nowhere to say so. */
+static void vanished(struct ask *a) {
+    const bool ours = a->deletion || a->gone;
+    a->gone = true;
+    kube_cancel(take_ptr(a->deletion));
+    if (!ours && a->act && !a->in)
+        object_refused(a->act, -EIO, "its NodeFault %s/%s was deleted by somebody else", a->all->namespace, a->name);
+    else if (!ours && a->act && a->holds && !a->over)
+        a->act->reverted(a->act, "its NodeFault was deleted by somebody else", NULL);
+    changed(a->all);
+}
+
+static void on_object(struct asks *all, const struct kube_event *e) {
+    struct kube_view v;
+    struct node_fault_status s;
+    struct error why;
+    kube_object_view(e->object ? e->object : e->before, &v);
+    struct ask *a = find(all, v.name);
+    if (!a || a->gone || (*a->uid && strcmp(a->uid, v.uid) != 0))
+        return;
+    if (e->what == KUBE_DELETED) {
+        vanished(a);
+        return;
+    }
+    a->created = true;
+    snprintf(a->uid, sizeof a->uid, "%s", v.uid);
+    cleanup_json json_t *object = node_fault_of(e->object);
+    if (object && node_fault_status_decode(object, &s, &why) == 0)
+        apply(a, &s, e->seen_ns);
+}
+
+static void on_told(const struct kube_event *e, void *arg) {
+    struct asks *all = arg;
+    if (e->what == KUBE_TROUBLED)
+        snprintf(all->blind, sizeof all->blind, "%s", e->why);
+    else if (e->what == KUBE_SYNCED || e->what == KUBE_GAP)
+        *all->blind = 0;
+    else
+        on_object(all, e);
+}
+
+/* --- creating and changing --- */
+
+static void not_created(struct ask *a, const struct kube_answer *answer) {
+    a->gone = true; /* as far as we know: what may be there after all is deleted when the act is taken back */
+    if (answer->trouble == KUBE_NOT_FOUND)
+        object_refused(a->act, -EIO, "there are no agents to ask: NodeFaults are not served, or there is no namespace %s (kubectl apply -k deploy/agent)",
+                       a->all->namespace);
+    else if (answer->unknown && !a->holds)
+        object_refused(a->act, -EINPROGRESS, "%s", answer->why);
+    else if (answer->unknown) {
+        a->gone = false;
+        object_refused(a->act, -EINPROGRESS, "%s", answer->why);
+    } else
+        object_refused(a->act, -EIO, "%s", answer->why);
+}
+
+static void on_created(const struct kube_answer *answer, void *arg) {
+    struct ask *a = arg;
+    a->call = NULL;
+    const bool there = answer->trouble == KUBE_OK || (answer->trouble == KUBE_EXISTS && answer->unknown);
+    if (answer->trouble == KUBE_OK)
+        snprintf(a->uid, sizeof a->uid, "%s", json_str_or(json_object_get(answer->json, "metadata"), "uid", ""));
+    a->created |= there;
+    if (!there && !a->created && a->act)
+        not_created(a, answer);
+    else if (!there && !a->created && !answer->unknown)
+        a->gone = true;
+    if (a->unwanted)
+        ask_delete(a);
+    changed(a->all);
+}
+
+int ask_create(struct ask *a, const json_t *object, struct error *err) {
+    const struct kube_request r = {.verb = "create", .kind = kind(), .namespace = a->all->namespace, .body = object, .repeat = true,
+                                   .limit_ns = ASK_NS, .done = on_created, .arg = a};
+    a->asked_ns = loop_now();
+    int rc = kube_start(client(a->all), &r, &a->call, err);
+    a->gone = rc < 0;
+    asks_pods_changed(a->all->env); /* and those that are gone are tidied up then */
+    return rc;
+}
+
+static void on_changed(const struct kube_answer *answer, void *arg) {
+    struct ask *a = arg;
+    a->call = NULL;
+    if (answer->trouble == KUBE_NOT_FOUND && !a->gone && !a->deletion)
+        vanished(a);
+}
+
+static void change(struct ask *a, json_t *spec /* stolen */) {
+    cleanup_json json_t *patch = json_pack("{s:o}", "spec", spec);
+    struct error ignored;
+    kube_cancel(take_ptr(a->call));
+    if (patch && *a->uid)
+        json_object_set_new(patch, "metadata", json_pack("{s:s}", "uid", a->uid));
+    kube_patch(client(a->all), kind(), a->all->namespace, a->name, NULL, KUBE_PATCH_MERGE, patch, true, on_changed, a, &a->call, &ignored);
+}
+
+void ask_end(struct ask *a) { change(a, json_pack("{s:b}", "end", 1)); }
+
+/* --- far ends that come and go --- */
+
+static void renew(struct ask *a) {
+    struct error ignored;
+    json_t *peers = NULL;
+    if (!a->act || !a->peers || !a->created || a->leaving || a->over || a->gone || ask_peers(a->act, &peers, &ignored) < 0)
+        return; /* none at all would mean every far end: it stays as it was */
+    if (peers && !json_equal(peers, a->peers)) {
+        json_decref(a->peers);
+        a->peers = json_incref(peers);
+        change(a, json_pack("{s:O}", "peers", peers));
+    }
+    json_decref(peers);
+}
+
+/* Not from within a callback of theirs. */
+static void tidy(struct asks *all) {
+    for (struct ask **at = &all->first, *a; (a = *at);) {
+        if (a->gone && !a->act && !a->call && !a->deletion) {
+            *at = a->next;
+            ask_free(a);
+        } else {
+            at = &a->next;
+        }
+    }
+}
+
+static void on_renew(void *arg) {
+    struct asks *all = arg;
+    all->renewing = false;
+    tidy(all);
+    for (struct ask *a = all->first; a; a = a->next)
+        renew(a);
+}
+
+void asks_pods_changed(struct fault_env *env) {
+    if (!env->asks || env->asks->renewing)
+        return;
+    env->asks->renewing = true;
+    timer_after(env->asks->renew, RENEW_NS);
+}
+
+/* --- all of a run --- */
+
+int asks_open(struct fault_env *env, struct error *err) {
+    if (env->asks)
+        return 0;
+    char selector[64];
+    struct asks *all = calloc(1, sizeof *all);
+    if (!all)
+        return error_set(err, -ENOMEM, "out of memory");
+    *all = (struct asks){.env = env, .namespace = kubernetes_agent_namespace(env->cluster)};
+    snprintf(selector, sizeof selector, NODE_FAULT_RUN_LABEL "=%s", env->run);
+    const struct kube_watch_spec w = {.kind = kind(), .namespace = all->namespace, .label_selector = selector, .told = on_told, .arg = all};
+    int rc = timer_new(env->loop, on_renew, all, &all->renew, err);
+    if (rc == 0)
+        rc = kube_watch_start(client(all), &w, &all->watch, err);
+    if (rc < 0) {
+        timer_free(all->renew);
+        free(all);
+        return rc;
+    }
+    env->asks = all;
+    return 0;
+}
+
+bool asks_settled(struct fault_env *env) {
+    bool settled = true;
+    for (struct ask *a = env->asks ? env->asks->first : NULL; a; a = a->next) {
+        ask_delete(a);
+        settled &= a->gone;
+    }
+    return settled;
+}
+
+void asks_free(struct asks *all) {
+    if (!all)
+        return;
+    kube_watch_free(all->watch);
+    timer_free(all->renew);
+    for (struct ask *a; (a = all->first);) {
+        all->first = a->next;
+        ask_free(a);
+    }
+    free(all);
+}

@@ -1,0 +1,440 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Faults that a node's agent carries out, from the run's side: the fake API server, and the test itself as the agent. What a run asks for, what
+it makes of each answer and of none, that far ends are followed, and that nothing stays behind."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+import tap  # noqa: E402
+from tap import CHAOSD, SLOW, Scratch, expect_exit  # noqa: E402
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from test_faults import SELECT, Acts, Shop, environment, nothing_left, objects, run, scenario  # noqa: E402
+from fake_api import Close, Stall, Status  # noqa: E402
+
+NS = "chaosd-agent"
+PARTITION = f"net-partition: {{{SELECT}, mode: one}}\n    for: 1s"
+DELAY = f"net-delay: {{{SELECT}, mode: one, delay: {{latency: 100ms, jitter: 1.10ms}}, targetPorts: [2379, 80-90]}}\n    for: 1s"
+KILL = f"pod-kill: {{{SELECT}, mode: one}}"
+
+
+def stamp(at=None):
+    at = time.time() if at is None else at
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + f".{int(at % 1 * 1e6):06d}Z"
+
+
+class Nodes(Shop):
+    """With agents, as far as the test says: `say` is asked of each new object and of each that changed, and answers with steps of a status and
+    the seconds before each."""
+
+    def __init__(self, *a, served=True, **kw):
+        super().__init__(*a, **kw)
+        if served:
+            self.define(**objects.NODE_FAULTS)
+        self.put("namespaces", {"metadata": {"name": NS}})
+        self.asked_for, self.said, self.ended = [], set(), {}
+
+    def begin(self, say):
+        threading.Thread(target=self.look, args=(say,), daemon=True).start()
+        return self
+
+    def look(self, say):
+        seen = {}
+        while not self.stopping.wait(0.005):
+            for o in self.objects("nodefaults"):
+                name, spec = o["metadata"]["name"], o["spec"]
+                if seen.get(name) != spec:
+                    if name not in seen:
+                        self.asked_for.append(o)
+                    seen[name] = spec
+                    threading.Thread(target=self.tell, args=(o, say(o) or ()), daemon=True).start()
+
+    def tell(self, o, steps):
+        for pause, status in steps:
+            if self.stopping.wait(pause):
+                return
+            self.status(o, status)
+
+    def status(self, o, status):
+        with self.lock:
+            now = self.get("nodefaults", o["metadata"]["name"], NS)
+            if now and now["metadata"]["uid"] == o["metadata"]["uid"] and (now.get("status") or {}).get("phase") not in ("Ended", "Failed"):
+                self.patch_status("nodefaults", o["metadata"]["name"], NS, status)
+
+
+def accepted():
+    return {"phase": "Accepted", "acceptedAt": stamp(), "acceptedBootNs": time.monotonic_ns(), "agentVersion": "9.9"}
+
+
+def in_effect(**more):
+    return {"phase": "InEffect", "inEffectAt": stamp(), "inEffectBootNs": time.monotonic_ns(), **more}
+
+
+def ended(reason=None, **more):
+    return {"phase": "Ended", "endedAt": stamp(), "counters": {"seen": 9, "packets": 7, "bytes": 700}, "figures": {"drain_ns": 12345, "queue_dropped": 0}, **({"reason": reason} if reason else {}), **more}
+
+
+PROOF = {"packets": 3, "bytes": 300, "proof": "packets were dropped"}
+
+
+def left(o):
+    """Seconds to its deadline."""
+    import calendar
+    day, _, fraction = o["spec"]["deadline"].rstrip("Z").partition(".")
+    return calendar.timegm(time.strptime(day, "%Y-%m-%dT%H:%M:%S")) + float("0." + (fraction or "0")) - time.time()
+
+
+def good(o):
+    """An agent without trouble."""
+    if o["spec"].get("end"):
+        return [(0.02, ended("Asked"))]
+    if o["spec"]["kind"].endswith("-kill"):
+        return [(0.01, accepted()), (0.02, in_effect(proof={"proof": "exited"})), (0.01, ended())]
+    if o["metadata"].get("generation", 1) > 1:
+        return []
+    return [(0.01, accepted()), (0.02, in_effect()), (0.05, {"proof": PROOF}), (max(0, left(o) - 0.03), ended())]
+
+
+def failed(reason, message):
+    return lambda o: [(0.02, {"phase": "Failed", "reason": reason, "message": message})]
+
+
+def gone(api):
+    return not api.objects("nodefaults")
+
+
+def test_what_is_asked_for():
+    with Nodes().begin(good) as api, Scratch() as s:
+        a = run(s, api, DELAY, code=0)
+        o, = api.asked_for
+        spec, invoke = o["spec"], a.one("act", "invoke")
+        pod = next(p for p in api.objects("pods") if p["metadata"]["uid"] == invoke["data"]["uid"])
+        assert o["metadata"]["namespace"] == NS and o["metadata"]["labels"]["chaosd.io/node"] == spec["node"] == pod["spec"]["nodeName"]
+        assert o["metadata"]["name"] == f"{spec['run']}-1" and o["metadata"]["labels"]["chaosd.io/run"] == spec["run"] and spec["act"] == 1 and spec["fault"] == "hit"
+        assert spec["kind"] == "net-delay" and spec["pod"] == {"namespace": "shop", "name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]}
+        assert spec["params"] == {"delay": {"latency": "100ms", "jitter": "1.10ms"}, "targetPorts": ["2379", "80-90"]}, spec["params"]
+        assert "peers" not in spec and "end" not in spec and 0.8 < left(o) + 3 and spec["protocol"] == 1
+        ok, observed, reverted = a.one("act", "ok"), a.one("observed"), a.one("revert", "ok")
+        assert ok["data"]["asked"] < ok["data"]["seen"] <= ok["t"] and ok["data"]["node"] == spec["node"] and ok["data"]["node_in_effect_boot_ns"] > 0, ok
+        assert ok["data"]["agent"] == "9.9" and ok["data"]["nodefault"] == o["metadata"]["name"] and ok["data"]["node_in_effect"].endswith("Z")
+        assert {**PROOF, "id": 1} == observed["data"], observed
+        assert reverted["data"]["drain_ns"] == 12345 and reverted["data"]["packets"] == 7 and "why" not in reverted["data"], reverted
+        assert 0.8e9 < reverted["t"] - ok["t"] < 1.4e9 * SLOW
+        assert gone(api) and not [r for r in api.asked("PATCH") if "nodefaults" in r["path"]], "the deadline is its end"
+        assert len(api.asked("DELETE", "/nodefaults/")) == 1 and api.asked("DELETE", "/nodefaults/")[0]["body"]["preconditions"]["uid"] == o["metadata"]["uid"]
+        assert len([r for r in api.asked("GET", "/nodefaults", watch=True)]) == 1, "one watch"
+        nothing_left(s)
+        print(f"# asked to seen: {(ok['data']['seen'] - ok['data']['asked']) / 1e6:.1f} ms, of which the agent took 30")
+
+
+def test_a_kill():
+    with Nodes().begin(good) as api, Scratch() as s:
+        a = run(s, api, KILL, code=0)
+        assert api.asked_for[0]["spec"]["params"] == {"signal": "SIGKILL"} and a.one("observed")["data"]["proof"] == "exited"
+        assert not a.of("revert") and gone(api)
+    with Nodes().begin(good) as api, Scratch() as s:
+        a = run(s, api, f"container-kill: {{{SELECT}, mode: one, container: main, signal: SIGTERM, hostNetwork: true}}", code=0)
+        spec = api.asked_for[0]["spec"]
+        pod = next(p for p in api.objects("pods") if p["metadata"]["name"] == spec["pod"]["name"])
+        assert spec["container"] == {"name": "main", "id": pod["status"]["containerStatuses"][0]["containerID"].split("//")[1][:12]}, spec
+        assert spec["params"] == {"signal": "SIGTERM"} and spec["pod"]["hostNetwork"] is True and a.one("observed")
+    with Nodes().begin(good) as api, Scratch() as s:
+        a = run(s, api, f"container-kill: {{{SELECT}, mode: one, container: none}}")
+        assert "has no container none that runs" in a.one("act", "info")["data"]["why"] and not api.asked_for
+
+
+def test_a_pause():
+    with Nodes().begin(good) as api, Scratch() as s:
+        a = run(s, api, f"pod-pause: {{{SELECT}, mode: one}}\n    for: 500ms", code=0)
+        assert api.asked_for[0]["spec"].get("params", {}) == {} and a.one("observed") and a.one("revert", "ok") and gone(api)
+
+
+def test_what_an_agent_refuses():
+    rows = [("Busy", "another network fault holds the pod", True), ("TooMany", "32 faults are in effect", True), ("Stopped", "the node has chaosd.io/stop", True),
+            ("NotAble", "the kernel has no netem", False), ("NoPod", "no such pod here", False), ("HostNetwork", "it is in the node's own network", False)]
+    for reason, message, by_rule in rows:
+        with Nodes().begin(failed(reason, message)) as api, Scratch() as s:
+            a = run(s, api, PARTITION)
+            told = a.one("act", "info") if by_rule else a.one("act", "fail")
+            assert f"{reason}: {message}" in told["data"]["why"] and told["data"].get("guard") == (reason if by_rule else None), told
+            assert not a.of("act", "ok") and not a.of("revert") and gone(api)
+            nothing_left(s)
+
+
+def test_nobody_answers():
+    with Nodes().begin(lambda o: ()) as api, Scratch() as s:
+        a = run(s, api, PARTITION, duration="12s")
+        why = a.one("act", "fail")["data"]["why"]
+        node = api.asked_for[0]["spec"]["node"]
+        assert why == f"no agent answered on node {node}: is one there? kubectl get pods -n {NS}", why
+        assert 9.9e9 < a.one("act", "fail")["t"] - a.one("act", "invoke")["t"] < 11e9 * SLOW and gone(api)
+        nothing_left(s)
+
+
+def test_no_agents_at_all():
+    with Nodes(served=False) as api, Scratch() as s:
+        a = run(s, api, PARTITION)
+        assert "there are no agents to ask" in a.one("act", "fail")["data"]["why"] and "kubectl apply -k deploy/agent" in a.one("act", "fail")["data"]["why"]
+        nothing_left(s)
+
+
+def test_it_is_ended_from_outside():
+    for reason, words in (("Stopped", "the node's kill switch is on"), ("Terminated", "the node's agent was ended"), ("PodGone", "the pod is gone")):
+        with Nodes().begin(lambda o: [(0.02, in_effect(proof=PROOF)), (0.2, ended(reason))]) as api, Scratch() as s:
+            a = run(s, api, PARTITION)
+            assert a.one("revert", "ok")["data"]["why"] == words and gone(api), a.all
+    with Nodes().begin(lambda o: [(0.02, in_effect(proof=PROOF)), (0.2, {"phase": "Failed", "reason": "Lost", "message": "its filter is gone"})]) as api, Scratch() as s:
+        a = run(s, api, PARTITION)
+        assert "Lost: its filter is gone" in a.one("revert", "ok")["data"]["why"] and gone(api), a.all
+    with Nodes().begin(lambda o: [(0.02, in_effect(proof=PROOF))]) as api, Scratch() as s:
+        threading.Timer(1.2, lambda: api.delete("nodefaults", api.asked_for[0]["metadata"]["name"], NS)).start()
+        a = run(s, api, PARTITION.replace("1s", "20s"), duration="22s", rest="at: [100ms]")
+        assert a.one("revert", "ok")["data"]["why"] == "its NodeFault was deleted by somebody else", a.all
+        assert a.one("revert", "ok")["t"] - a.one("act", "ok")["t"] < 5e9
+        nothing_left(s)
+
+
+def test_trouble_is_told():
+    with Nodes().begin(lambda o: [(0.02, in_effect(proof=PROOF)), (0.1, {"message": "the queue is another's"}), (0.1, {"counters": {"seen": 1, "packets": 1, "bytes": 1}}), (0.5, ended())]) as api, Scratch() as s:
+        a = run(s, api, PARTITION)
+        assert a.one("trouble")["data"]["why"] == "the queue is another's", a.all
+
+
+# --- far ends ---
+
+def db(api, i, ip):
+    o = objects.pod(f"db-{i}", labels={"app": "db"}, node="node-1", ownerReferences=[{"apiVersion": "apps/v1", "kind": "Job", "name": "db", "uid": "db", "controller": True}])
+    o["status"]["podIP"] = ip
+    api.put("pods", o)
+
+
+def patches(api):
+    return [r["body"]["spec"] for r in api.asked("PATCH", "/nodefaults/")]
+
+
+def test_far_ends_are_followed():
+    to = f"net-partition: {{{SELECT}, mode: one, target: {{selector: {{labelSelectors: {{app: db}}}}}}, externalTargets: [10.9.0.0/16, localhost], except: [10.9.1.1]}}\n    for: 4s"
+    with Nodes().begin(good) as api, Scratch() as s:
+        db(api, 1, "10.1.0.7")
+        threading.Timer(1.5, db, (api, 2, "10.1.0.3")).start()
+        threading.Timer(2.2, lambda: (api.delete("pods", "db-1", "shop"), db(api, 3, "fd00::9"))).start()
+        threading.Timer(3.0, lambda: (api.delete("pods", "db-2", "shop"), api.delete("pods", "db-3", "shop"))).start()
+        a = run(s, api, to, duration="6s", rest="at: [100ms]", code=0)
+        spec = api.asked_for[0]["spec"]
+        local = [p for p in spec["peers"] if p in ("127.0.0.1", "::1")]
+        assert local and set(spec["peers"]) == {"10.1.0.7", *local} and len(spec["peers"]) == 1 + len(local), spec
+        assert spec["params"] == {"externalTargets": ["10.9.0.0/16"], "except": ["10.9.1.1"]}, spec["params"]
+        sets = [set(p["peers"]) - set(local) for p in patches(api)]
+        assert sets == [{"10.1.0.7", "10.1.0.3"}, {"10.1.0.3", "fd00::9"}], sets
+        assert a.one("act", "ok")["data"]["peers"] == len(spec["peers"]) and a.one("revert", "ok")
+
+
+def test_far_ends_are_never_none():
+    with Nodes().begin(good) as api, Scratch() as s:
+        to = f"net-partition: {{{SELECT}, mode: one, target: {{selector: {{labelSelectors: {{app: db}}}}}}}}\n    for: 2s"
+        db(api, 1, "10.1.0.7")
+        threading.Timer(1.2, api.delete, ("pods", "db-1", "shop")).start()
+        run(s, api, to, duration="4s", rest="at: [100ms]", code=0)
+        assert api.asked_for[0]["spec"]["peers"] == ["10.1.0.7"] and not patches(api), patches(api)
+    with Nodes().begin(good) as api, Scratch() as s:
+        a = run(s, api, to)
+        assert "no other pod matches" in a.one("act", "fail")["data"]["why"] and not api.asked_for, a.all
+
+
+# --- the end ---
+
+def begin(s, api, *args, **kw):
+    p = subprocess.Popen([CHAOSD, "run", scenario(s, api, *args, **kw), "--yes", "--out", s.dir / "out"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(s), cwd=s.dir)
+    until(lambda: any((o.get("status") or {}).get("phase") == "InEffect" for o in api.objects("nodefaults")), "in effect")
+    time.sleep(0.1)
+    return p
+
+
+def until(fn, what, seconds=20):
+    ends = time.monotonic() + seconds * SLOW
+    while not fn():
+        assert time.monotonic() < ends, what
+        time.sleep(0.01)
+
+
+LONG = PARTITION.replace("1s", "50s")
+
+
+def test_an_interrupt_ends_all():
+    with Nodes().begin(good) as api, Scratch() as s:
+        p = begin(s, api, LONG.replace("mode: one", "mode: all"), duration="60s", guards="guards: {quorum: none, maxPercent: 100%}")
+        n = len(api.objects("nodefaults"))
+        began = time.monotonic()
+        p.send_signal(signal.SIGINT)
+        out = p.communicate(timeout=30 * SLOW)[0]
+        a = Acts(s)
+        assert n >= 1 and time.monotonic() - began < 5 * SLOW and len(a.of("revert", "ok")) == n and not a.of("revert", "fail"), out
+        assert gone(api) and [x for x in patches(api)] == [{"end": True}] * n
+        nothing_left(s)
+
+
+def test_an_agent_that_says_nothing_of_the_end():
+    """Its kernel's deadline is what is left: waited for, told, and then it is a failure."""
+    with Nodes().begin(lambda o: [(0.02, in_effect(proof=PROOF))] if not o["spec"].get("end") else []) as api, Scratch() as s:
+        a = run(s, api, f"pod-pause: {{{SELECT}, mode: one}}\n    for: 1s", duration="3s", code=1)
+        why = a.one("revert", "fail")["data"]["why"]
+        node, name = api.asked_for[0]["spec"]["node"], api.asked_for[0]["metadata"]["name"]
+        assert why.startswith(f"no word of its end from the agent on node {node} (NodeFault {NS}/{name}); the node ends it by itself at 20") and gone(api), why
+        assert 4.9e9 < a.one("revert", "fail")["t"] - a.one("revert", "invoke")["t"] < 6e9 * SLOW
+    with Nodes().begin(lambda o: [(0.02, in_effect(proof=PROOF))] if not o["spec"].get("end") else []) as api, Scratch() as s:
+        p = begin(s, api, f"pod-pause: {{{SELECT}, mode: one}}\n    for: 9s", duration="20s")
+        p.send_signal(signal.SIGINT)
+        p.communicate(timeout=40 * SLOW)
+        a = Acts(s)
+        assert "no word" in a.one("trouble")["data"]["why"] and a.one("revert", "fail")["t"] - a.one("act", "ok")["t"] > 9.5e9, a.all
+
+
+def test_a_run_that_is_killed():
+    with Nodes().begin(good) as api, Scratch() as s:
+        p = begin(s, api, LONG, duration="60s")
+        p.kill()
+        p.communicate()
+        assert len(api.objects("nodefaults")) == 1
+        state, = (s.dir / "state").iterdir()
+        back = expect_exit(subprocess.run([CHAOSD, "revert", state.name], capture_output=True, text=True, timeout=60 * SLOW, env=environment(s)), 0)
+        o = api.asked_for[0]["spec"]
+        assert back.stdout == f"{state.name}: end net-partition on pod {o['pod']['name']} by its agent on node {o['node']}\n" and gone(api), back.stdout
+        nothing_left(s)
+
+
+def test_the_api_server_goes_away_and_comes_back():
+    with Nodes().begin(good) as api, Scratch() as s:
+        def away():
+            for what in ("GET", "PATCH", "DELETE", "POST"):
+                api.fault(what, "/", Status(503, "ServiceUnavailable"), times=None)
+            api.cut_watches()
+        threading.Timer(1.2, away).start()
+        threading.Timer(3.0, lambda: api.faults.clear()).start()
+        a = run(s, api, PARTITION.replace("1s", "2s"), duration="7s", rest="at: [100ms]")
+        assert a.one("act", "ok") and a.one("revert", "ok") and not a.of("revert", "fail") and gone(api), a.all
+        nothing_left(s)
+
+
+def test_a_creation_whose_answer_was_lost():
+    with Nodes().begin(good) as api, Scratch() as s:
+        api.fault("POST", "/nodefaults", Close(carry_out=True))
+        a = run(s, api, PARTITION, code=0)
+        assert len(api.asked("POST", "/nodefaults")) == 2 and a.one("act", "ok") and a.one("revert", "ok") and gone(api)
+    with Nodes().begin(good) as api, Scratch() as s:
+        api.fault("POST", "/nodefaults", Stall(), times=None)
+        api.fault("GET", "/nodefaults", Stall(), times=None, watch=True)
+        a = run(s, api, PARTITION, duration="14s")
+        assert a.one("act", "unknown") and a.one("revert", "ok") and not a.of("act", "ok"), a.all
+        nothing_left(s)
+
+
+# --- what others left ---
+
+def left_over(api, name, seconds, namespace=NS):
+    spec = {"protocol": 1, "run": name.split("-")[0], "fault": "slow", "act": 1, "kind": "net-delay", "node": "node-1", "pod": {"namespace": "shop", "name": "web-1", "uid": "u"},
+            "notBefore": stamp(time.time() + seconds - 1), "deadline": stamp(time.time() + seconds)}
+    api.put("nodefaults", {"metadata": {"name": name, "namespace": namespace, "labels": {"chaosd.io/run": spec["run"]}}, "spec": spec})
+
+
+def names(api):
+    return sorted(o["metadata"]["name"] for o in api.objects("nodefaults"))
+
+
+def test_sweep():
+    with Nodes() as api, Scratch() as s:
+        for name, seconds in (("old-1", -61), ("young-1", -50), ("now-1", 60)):
+            left_over(api, name, seconds)
+        scenario(s, api, PARTITION)
+
+        def revert(*more):
+            return expect_exit(subprocess.run([CHAOSD, "revert", "--cluster", "--kubeconfig", s.dir / "config", *more], capture_output=True, text=True, timeout=60, env=environment(s)), 0)
+        p = revert()
+        assert names(api) == ["now-1", "young-1"] and f'NodeFault {NS}/old-1: net-delay by fault "slow" of run old' in p.stdout and "undone" in p.stdout, p.stdout
+        p = revert("--force")
+        assert names(api) == [], p.stdout
+        api.forbidden |= {("list", "nodefaults", None)}
+        left_over(api, "old-1", -100)
+        p = revert()
+        assert names(api) == [] and not p.stderr, p.stdout + p.stderr
+        api.forbidden |= {("list", "nodefaults")}
+        assert revert().stdout == "nothing to revert\n"
+
+
+def test_a_run_sweeps_too():
+    with Nodes().begin(lambda o: good(o) if o["spec"]["fault"] == "hit" else ()) as api, Scratch() as s:
+        left_over(api, "old-1", -61)
+        left_over(api, "now-1", 60)
+        run(s, api, PARTITION)
+        assert names(api) == ["now-1"], names(api)
+
+
+# --- before it ---
+
+def agent(api, node, version=None, ready=True):
+    if version is None:
+        version = subprocess.run([CHAOSD, "version"], capture_output=True, text=True, check=True).stdout.split()[1]
+    api.put("pods", objects.pod(f"chaosd-agent-{node}", namespace=NS, node=node, ready=ready, labels={"app.kubernetes.io/name": "chaosd-agent", "app.kubernetes.io/version": version}))
+
+
+def check(s, api, code, fault=PARTITION):
+    path = scenario(s, api, fault, duration="10s")
+    return expect_exit(subprocess.run([CHAOSD, "check", path], capture_output=True, text=True, timeout=60 * SLOW, env=environment(s)), code).stdout.splitlines()
+
+
+def test_check_looks_for_agents():
+    with Nodes() as api, Scratch() as s:
+        said = check(s, api, 1)
+        for n in (1, 2):
+            assert f"no  node node-{n} has no agent: faults on its pods will fail (kubectl get pods -n {NS})" in said, said
+        agent(api, "node-1")
+        said = check(s, api, 0)
+        assert "!!  node node-2 has no agent: faults on its pods will fail (kubectl get pods -n chaosd-agent)" in said and not any("node-1" in x for x in said), said
+        agent(api, "node-2", ready=False)
+        assert any("!!  node node-2 has an agent that is not ready" in x for x in check(s, api, 0))
+        agent(api, "node-2", version="0.0.9")
+        assert any("!!  the agent on node node-2 is of version 0.0.9, and this is " in x for x in check(s, api, 0))
+        agent(api, "node-2")
+        said = check(s, api, 0)
+        assert "ok  an agent is ready on each of the 2 nodes of the selected pods" in said and not any(x.startswith(("!!", "no")) for x in said), said
+        assert "ok  fault hit: may create, get, list, watch, patch, delete nodefaults in chaosd-agent" in said, said
+        api.forbidden |= {("list", "pods", NS)}
+        assert any("!!  whether there is an agent on each node cannot be seen: " in x for x in check(s, api, 0))
+        said = check(s, api, 0, fault=f"pod-delete: {{{SELECT}}}")
+        assert not any("agent" in x or "nodefaults" in x for x in said), said
+
+
+def test_check_names_the_rights():
+    with Nodes() as api, Scratch() as s:
+        agent(api, "node-1"), agent(api, "node-2")
+        api.forbidden |= {("create", "nodefaults"), ("patch", "nodefaults")}
+        said = check(s, api, 1)
+        assert 'no  fault hit: may not create, patch nodefaults in chaosd-agent: add {apiGroups: ["chaosd.io"], resources: ["nodefaults"], verbs: ["create", "patch"]}' in said, said
+        role = said[said.index("---"):]
+        assert "metadata: {name: chaosd-drill, namespace: chaosd-agent}" in role
+        assert '  - {apiGroups: ["chaosd.io"], resources: ["nodefaults"], verbs: ["create", "get", "list", "watch", "patch", "delete"]}' in role, role
+    with Nodes(served=False) as api, Scratch() as s:
+        said = check(s, api, 1)
+        assert "no  NodeFaults are not served: no agent could be asked (kubectl apply -k deploy/agent)" in said, said
+
+
+def test_guards_count_what_agents_do():
+    """Whoever is paused or cut off serves nobody, and a quorum is kept."""
+    for kind in (f"pod-pause: {{{SELECT}, mode: all}}\n    for: 1s", f"net-partition: {{{SELECT}, mode: all}}\n    for: 1s", f"pod-kill: {{{SELECT}, mode: all}}",
+                 f"container-pause: {{{SELECT}, mode: all}}\n    for: 1s"):
+        with Nodes(kind="StatefulSet").begin(good) as api, Scratch() as s:
+            a = run(s, api, kind, guards="")
+            skips = [e["data"].get("guard") for e in a.of("act", "info")]
+            assert len(api.asked_for) == 1 and skips == ["quorum", "quorum"], (kind, skips)
+    with Nodes(kind="StatefulSet").begin(good) as api, Scratch() as s:
+        run(s, api, f"net-delay: {{{SELECT}, mode: all, delay: {{latency: 10ms}}}}\n    for: 1s", guards="")
+        assert len(api.asked_for) == 3
+
+
+if __name__ == "__main__":
+    tap.main()
