@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pod's packets delayed, on a node whose kernel has netem (KUBE_VM=1 where this machine's has not): 50 ms, by the kernel's own clock, and by ping."""
+"""A pod's packets delayed by a drill, on a node whose kernel has netem (KUBE_VM=1 where this machine's has not): 50 ms, by the kernel's own clock, and by
+ping. Beside it what tc's own netem does there: what can be measured at all."""
 import json
 import os
 import re
 import statistics
 
-from lab import Lab
+from agents import Agents
+from kubedrill import KubeDrill
+from lab import PATIENCE, Lab, until
 
 import tap
 
@@ -13,10 +16,29 @@ if os.geteuid() != 0:
     print("1..1\nok lab # SKIP (ci) needs root")
     raise SystemExit
 LAB = Lab()
+AGENTS = None
 MS = 50
 OFF = max(1, MS * 0.02)  # ms that it may be off
 QUEUE_TIME = tap.ROOT / "tests" / "lab" / "queue_time.py"
 PACKETS, PAUSE = 60, 0.1
+OTHER = "10.200.0.254"  # an address that is no far end of the fault
+HOLD = 20 * PATIENCE  # s: long enough to measure in, also where a program takes ten times as long
+
+SCENARIO = """
+name: delay
+cluster: {{kubernetes: {{namespaces: [lab]}}}}
+load:
+  - name: gets
+    http: {{rate: 2/s, targets: {{url: "http://10.96.0.80"}}, steps: [{{get: /}}], deadline: 10s}}
+faults:
+  - name: slow
+    net-delay: {{selector: {{pods: [{pod}]}}, target: {{selector: {{pods: [{far}]}}}}, delay: {{latency: {ms}ms}}}}
+    at: 1s
+    for: {hold}s
+duration: {end}s
+settle: 0s
+guards: {{steady: {{timeout: {hold}s}}}}
+"""
 
 
 def ends():
@@ -25,9 +47,9 @@ def ends():
     return pods["node-1"], pods["node-2"]
 
 
-def queued(pod, far):
-    """ms that packets of a pod wait where they leave it."""
-    p = LAB.in_pod(pod, "python3", "-", far["status"]["podIP"], 9, PACKETS, PAUSE, input=QUEUE_TIME.read_text())
+def queued(pod, to):
+    """ms that packets of a pod to an address wait where they leave it."""
+    p = LAB.in_pod(pod, "python3", "-", to, 9, PACKETS, PAUSE, input=QUEUE_TIME.read_text())
     took = json.loads(p.stdout)
     assert None not in took, f"{took.count(None)} of {PACKETS} packets never left"
     return took
@@ -43,16 +65,16 @@ def pinged(pod, far):
 
 
 def figures(pod, far):
-    return statistics.median(queued(pod, far)), statistics.median(pinged(pod, far))
+    return statistics.median(queued(pod, far["status"]["podIP"])), statistics.median(pinged(pod, far))
 
 
-def delayed(pod):
-    return "netem" in LAB.in_pod(pod, "tc", "qdisc", "show").stdout
+def left(pod):
+    """What of a delay is in the pod's network: by tc or by chaosd."""
+    said = LAB.in_pod(pod, "sh", "-c", "tc qdisc show; ip -br link show type ifb").stdout
+    return [line for line in said.splitlines() if "netem" in line or "ifb" in line or "clsact" in line]
 
 
-def test_comes_up_with_netem():
-    LAB.__enter__()
-    LAB.deploy("web")
+def test_both_nodes_are_there():
     kernel = LAB.node("node-1", "uname", "-r").stdout.strip()
     print(f"# the nodes' kernel: {kernel}")
     assert {p["spec"]["nodeName"] for p in LAB.pods("web")} == {"node-1", "node-2"}
@@ -67,15 +89,35 @@ def test_tcs_own_delay_is_measured_true():
         held = figures(pod, far)
     finally:
         LAB.in_pod(pod, "tc", "qdisc", "del", "dev", "eth0", "root")
-    after = statistics.median(queued(pod, far))
+    after = statistics.median(queued(pod, far["status"]["podIP"]))
     print(f"# figure: tc's {MS} ms in a pod: {held[0]:.2f} ms in the queue ({without[0]:.2f} without), ping {held[1] - without[1]:.2f} ms more ({without[1]:.2f} without)")
     assert without[0] < OFF and after < OFF, (without, after)
     assert abs(held[0] - MS) <= OFF, held
     assert held[1] - without[1] > MS - OFF, (held, without)  # it can only come later than that: a program has to wake up for it
-    assert not delayed(pod)
+    assert not left(pod)
 
 
-try:
-    tap.main()
-finally:
-    LAB.__exit__()
+def test_an_agents_delay_is_as_asked():
+    pod, far = ends()
+    without = figures(pod, far)
+    text = SCENARIO.format(pod=pod["metadata"]["name"], far=far["metadata"]["name"], ms=MS, hold=HOLD, end=HOLD + 5)
+    with KubeDrill(LAB, text, timeout=HOLD + 120 * PATIENCE) as d:
+        d.wait("fault/act", "ok", fault="slow")
+        held = figures(pod, far)
+        other = statistics.median(queued(pod, OTHER))
+        assert [f["status"]["phase"] for f in AGENTS.faults()] == ["InEffect"], f"over before it was measured: {AGENTS.faults()}"
+        f = [f for f in d.end(0, 1, 2)["faults"] if f["name"] == "slow"][0]
+    assert f["observed"] and f["reverted"] and f["affected"]["packets"] >= 2 * PACKETS, f
+    print(f"# figure: an agent's {MS} ms in a pod: {held[0]:.2f} ms in the queue ({without[0]:.2f} without, {other:.2f} to others), ping {held[1] - without[1]:.2f} ms more")
+    assert abs(held[0] - MS) <= OFF, held
+    assert other < OFF, "others were delayed too"
+    assert held[1] - without[1] > MS - OFF, (held, without)
+    until("nothing of it is left", lambda: not left(pod), 10)
+    after = statistics.median(queued(pod, far["status"]["podIP"]))
+    assert after < OFF, after
+
+
+with LAB:
+    LAB.deploy("web")
+    with Agents(LAB, "netem") as AGENTS:
+        tap.main()
