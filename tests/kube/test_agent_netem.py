@@ -22,7 +22,7 @@ OFF = max(1, MS * 0.02)  # ms that it may be off
 QUEUE_TIME = tap.ROOT / "tests" / "lab" / "queue_time.py"
 PACKETS, PAUSE = 60, 0.1
 OTHER = "10.200.0.254"  # an address that is no far end of the fault
-HOLD = 20 * PATIENCE  # s: long enough to measure in, also where a program takes ten times as long
+HOLD = 30 * PATIENCE  # s: long enough to measure in, also where a program takes ten times as long
 
 SCENARIO = """
 name: delay
