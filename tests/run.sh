@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs every test program and script, which all speak TAP, and counts. run.sh [GROUP...], groups: unit fuzz net netem e2e valgrind, and lab, kube, and single
-# ones (e2e/test_acts); netem+kube: these two at a time.
+# Runs every test program and script, which all speak TAP, and counts. run.sh [GROUP...], groups: unit fuzz net netem e2e valgrind, and lab, kube,
+# kube-netem, and single ones (e2e/test_acts); netem+kube: these two at a time.
 # netem: what a kernel without sch_netem cannot run, under Debian's kernel in QEMU, in one boot; where this kernel has it, net and e2e ran it
-# already. lab: there in any case. kube: a Kubernetes of our own. A skip says why; with CI set, a skip is a failure, unless the machine itself stood still
-# again and again.
+# already. lab: there in any case. kube: a Kubernetes of our own; kube-netem: one whose nodes have netem. A skip says why; with CI set, a skip is a
+# failure, unless the machine itself stood still again and again.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export B=${B:-build} PYTHONDONTWRITEBYTECODE=1
@@ -105,6 +105,11 @@ kube_all() {
   [ -n "${CHAOSD_KUBE:-}" ] || bash tests/lab/kube.sh down "$lab" 2>>"$log/kube.log"
 }
 
+kube_netem() { # its nodes in the guest where this kernel has no netem
+  local vm=; has_netem || vm=1
+  KUBE_VM=$vm run kube/test_agent_netem 1500 python3 tests/kube/test_agent_netem.py
+}
+
 for g in "${groups[@]}"; do
   case $g in
   */*) run "$g" 900 python3 "tests/$g.py" ;;
@@ -117,6 +122,7 @@ for g in "${groups[@]}"; do
   netem) if [ -n "${CHAOSD_LAB:-}" ]; then netem_here; elif [ -z "${SAN:-}" ] && ! has_netem; then in_lab; fi ;;
   lab) in_lab ;;
   kube) kube_all ;;
+  kube-netem) kube_netem ;;
   netem+kube) LAB_NICE=10 two_at_a_time netem kube ;;
   valgrind) [ -n "${SAN:-}" ] || run e2e/valgrind 300 bash tests/e2e/valgrind.sh ;;
   esac

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 
-from lab import until
+from lab import PATIENCE, until
 
 import tap
 
@@ -50,11 +50,11 @@ class Agents:
 
     def apply(self):
         self.lab.kubectl("apply", "-k", self.folder)
-        self.lab.kubectl("rollout", "status", "--namespace", NAMESPACE, "daemonset/chaosd-agent", "--timeout=60s", timeout=90)
+        self.lab.kubectl("rollout", "status", "--namespace", NAMESPACE, "daemonset/chaosd-agent", f"--timeout={60 * PATIENCE}s", timeout=90)
         return self
 
     def delete(self):
-        self.lab.kubectl("delete", "-k", self.folder, "--ignore-not-found", "--timeout=60s", timeout=90)
+        self.lab.kubectl("delete", "-k", self.folder, "--ignore-not-found", f"--timeout={60 * PATIENCE}s", timeout=90)
 
     # --- what the API server has ---
 

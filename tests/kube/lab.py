@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real cluster for tests: `with Lab() as lab`. With CHAOSD_KUBE=DIR it is the one that `tests/lab/kube.sh up DIR` has made, and stays."""
+"""A real cluster for tests: `with Lab() as lab`. With CHAOSD_KUBE=DIR it is the one that `tests/lab/kube.sh up DIR` has made, and stays. With
+KUBE_VM=1 its nodes run in an emulated machine: everything takes longer there, and the nodes' pids are that machine's."""
 import json
 import os
 import pathlib
@@ -13,11 +14,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 KUBE = ROOT / "tests" / "lab" / "kube.sh"
 FILES = ROOT / "tests" / "lab" / "kube"
+GIVEN = os.environ.get("CHAOSD_KUBE")
+IN_VM = (pathlib.Path(GIVEN) / "vm").exists() if GIVEN else bool(os.environ.get("KUBE_VM"))
+PATIENCE = int(os.environ.get("KUBE_PATIENCE") or (5 if IN_VM else 1))  # limits on our own waiting stretch with it, limits on results never
 
 
 class Lab:
     def __init__(self, nodes=2):
-        self.given = os.environ.get("CHAOSD_KUBE")
+        self.given = GIVEN
         self.dir = pathlib.Path(self.given or tempfile.mkdtemp(prefix="chaosd-kube-"))
         self.nodes = nodes
         self.kubeconfig = self.dir / "kubeconfig"
@@ -45,7 +49,7 @@ class Lab:
 
     def sh(self, command, *args, timeout=120, check=True, **kw):
         """kube.sh COMMAND DIR ARGS...: the finished process."""
-        p = subprocess.run(["bash", KUBE, command, self.dir, *map(str, args)], capture_output=True, text=True, timeout=timeout, errors="replace",
+        p = subprocess.run(["bash", KUBE, command, self.dir, *map(str, args)], capture_output=True, text=True, timeout=timeout * PATIENCE, errors="replace",
                            **({} if "input" in kw else {"stdin": subprocess.DEVNULL}), **kw)
         assert not check or p.returncode == 0, f"kube.sh {command} {args}: exit {p.returncode}\n{p.stdout[-2000:]}{p.stderr[-4000:]}"
         return p
@@ -53,6 +57,18 @@ class Lab:
     def run(self, *command, **kw):
         """A command where the API server, the pods and the Services are reached."""
         return self.sh("exec", *command, **kw)
+
+    def node(self, node, *command, **kw):
+        """A command in a node: its network, its mounts, its processes."""
+        return self.sh("node", node.removeprefix("node-"), *command, **kw)
+
+    def in_pod(self, pod, *command, **kw):
+        """A command of this machine's, not of the image's, in a pod's network; pod as the API server has it."""
+        node, container = pod["spec"]["nodeName"], pod["status"]["containerStatuses"][0]["containerID"].split("://")[1]
+        tasks = [line.split() for line in self.node(node, "ctr", "--namespace", "k8s.io", "tasks", "list").stdout.splitlines()]
+        pid = [t[1] for t in tasks if t[0] == container]
+        assert pid, (pod["metadata"]["name"], container, tasks)
+        return self.node(node, "nsenter", f"--net=/proc/{pid[0]}/ns/net", *command, **kw)
 
     def kubectl(self, *args, **kw):
         return self.run("kubectl", *args, **kw).stdout
@@ -69,7 +85,7 @@ class Lab:
             self.kubectl("apply", "--filename", FILES / f"{n}.yaml")
         for n in names:
             kind = "statefulset" if n == "etcd" else "deployment"
-            self.kubectl("rollout", "status", "--namespace", "lab", f"{kind}/{n}", f"--timeout={ready}s", timeout=ready + 30)
+            self.kubectl("rollout", "status", "--namespace", "lab", f"{kind}/{n}", f"--timeout={ready * PATIENCE}s", timeout=ready + 30)
 
     def pid(self, part):
         return int(self.sh("pid", part).stdout)
@@ -77,6 +93,7 @@ class Lab:
 
 def until(what, fn, seconds=60, pause=0.1):
     """The first true answer of fn and the seconds it took."""
+    seconds *= PATIENCE
     began = time.monotonic()
     while True:
         answer = fn()

@@ -6,7 +6,7 @@
 # DIR/parts/PART/pid and becomes the program. The fabric and each node are namespaces of their own whose first process is tini; when it is killed,
 # the kernel ends all that runs in them and drops their mounts and links. In there /run is a tmpfs with /run/lab: dir (DIR), bin, volumes, machine-proc.
 set -euo pipefail
-dir=$1 part=$2
+dir=$1 part=$2 patience=${KUBE_PATIENCE:-1}
 fail() { echo "$part: $*" >&2; exit 1; }
 
 join() { # which leaf of the lab's control groups
@@ -42,6 +42,11 @@ fabric() {
   record
   ip link set lo up
   ip link add fabric0 type bridge
+  if [ -e $dir/is-guest ]; then # the lab's other bridge, on this machine's, has the rest
+    ip addr add 10.200.0.253/24 dev fabric0
+    ip link set fabric0 up
+    keep
+  fi
   ip addr add 10.200.0.254/24 dev fabric0
   ip link set fabric0 up
   ip route add 10.96.0.0/16 dev fabric0 # Services: kube-proxy turns the address into a pod's before anything asks who has it
@@ -119,7 +124,7 @@ evictionHard: {memory.available: 50Mi}
 failSwapOn: false
 healthzPort: 0
 imageGCHighThresholdPercent: 100
-nodeLeaseDurationSeconds: 16
+nodeLeaseDurationSeconds: $((16 * patience))
 nodeStatusUpdateFrequency: 4s
 oomScoreAdj: 0
 protectKernelDefaults: true
@@ -133,9 +138,18 @@ pki=/run/lab/dir/pki bin=/run/lab/bin
 become() { # program...
   case $part in node-*) join "${part%%.*}/daemons" ;; *) join fabric ;; esac
   record
-  exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "$@"
+  local more=(); [ ! -e $dir/is-guest ] || more=(GOGC=800) # emulated, time is dearer than memory
+  exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root ${more[@]+"${more[@]}"} "$@"
 }
 
+guest() { # its paths are the machine's
+  local here
+  { read -r here; read -r dir; } <"$dir/vm"
+  join fabric
+  record
+  cd /; export TMPDIR=$dir/tmp LAB_TAP=guest LAB_CLOCK=${LAB_CLOCK:-host} LAB_KEEP=$dir LAB_SECONDS=$((7 * 86400)) LAB_MEMORY=${LAB_MEMORY:-4G}
+  exec bash "$here/vm.sh" env KUBE_PATIENCE="$patience" bash "$here/kube.sh" nodes "$dir/guest"
+}
 proxy() { # the node's name and address
   become $bin/kube-proxy --kubeconfig=$pki/proxy.kubeconfig --hostname-override="$1" --bind-address="$2" --proxy-mode=iptables \
     --cluster-cidr=10.244.0.0/16 --conntrack-max-per-core=0 --conntrack-tcp-timeout-established=0s --conntrack-tcp-timeout-close-wait=0s --oom-score-adj=0
@@ -159,8 +173,9 @@ controller-manager)
   become $bin/kube-controller-manager --kubeconfig=$pki/controller-manager.kubeconfig --service-account-private-key-file=$pki/accounts.key \
     --root-ca-file=$pki/ca.crt --use-service-account-credentials=true --port=0 --bind-address=127.0.0.1 --cert-dir=/run/controller-manager \
     --flex-volume-plugin-dir=/run/controller-manager/plugins \
-    --node-monitor-grace-period=16s --node-monitor-period=2s
+    --node-monitor-grace-period=$((16 * patience))s --node-monitor-period=2s
   ;;
+guest) guest ;;
 scheduler) become $bin/kube-scheduler --kubeconfig=$pki/scheduler.kubeconfig --port=0 --bind-address=127.0.0.1 --cert-dir=/run/scheduler ;;
 proxy) proxy fabric 10.200.0.254 ;;
 node-*.containerd) become containerd -c /run/containerd.toml ;;

@@ -8,18 +8,23 @@
 #   kube.sh pid DIR PART             the part's pid
 #   kube.sh signal DIR PART SIGNAL   STOP, CONT, ...; with TERM and KILL it waits for the end
 #   kube.sh start DIR PART           a part that was ended, a whole node too
+#   kube.sh node DIR N COMMAND...    a command in node N: its network, its mounts, its processes
 #   kube.sh load DIR ARCHIVE...      images (kube-image.sh makes them) into every node; pods use them with imagePullPolicy: Never
 #   kube.sh down DIR                 everything away, whatever died before; the logs stay
 #
 # Parts: fabric etcd apiserver controller-manager scheduler proxy node-N node-N.containerd node-N.kubelet node-N.proxy; DIR/parts/PART/log is its log.
 # DIR/kubeconfig is the administrator's. API server https://10.200.0.254:6443, nodes 10.200.0.N, pods 10.244.N.*, Services 10.96.*. KUBE_PATIENCE=5
-# waits five times as long for each part: in an emulated machine.
+# waits five times as long for each part, and a node may be silent for five times as long: in an emulated machine.
+#
+# KUBE_VM=1 with up: the nodes run under Debian's kernel in a QEMU guest (vm.sh), whose network card is on the same bridge. For what this machine's
+# kernel has not. All commands are the same; the pids are the guest's. The part "guest" is QEMU, and DIR/guest/parts/PART/log are the nodes' logs.
+# Files of this machine that change later may look old from in there: what is new goes in by standard input (node) or as an image (load).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 PATH=$PATH:/usr/sbin:/sbin
 say() { echo "kube: $*" >&2; }
 fail() { say "$*"; exit 1; }
-usage() { sed -n '3,16s/^# \{0,1\}//p' "$0"; exit 64; }
+usage() { sed -n '3,22s/^# \{0,1\}//p' "$0"; exit 64; }
 
 # --- processes: known by pid and start time, as they wrote it down themselves ---
 pid_of() { # part: its pid, if it lives
@@ -43,6 +48,9 @@ inside() { # home, command...: in the network, mount, pid and host name namespac
   local p; p=$(pid_of "$1") || fail "$1 does not run (kube.sh status $D)"; shift
   nsenter --target "$p" --net --mount --pid --uts -- "$@"
 }
+in_vm() { [ -e "$D/vm" ]; } # is this the host of a guest with the nodes?
+guest() { in_fabric python3 "$here/remote.py" call 10.200.0.253 1 "$@"; }
+guest_kube() { local command=$1; shift; guest env KUBE_PATIENCE="${KUBE_PATIENCE:-1}" bash "$here/kube.sh" "$command" "$D/guest" "$@"; }
 log_of() { say "the end of $D/parts/$1/log:"; tail -n 8 "$D/parts/$1/log" >&2 || true; }
 
 begin() { # part
@@ -183,7 +191,44 @@ node_up() { # number: up to its images; the kubelet wants an API server
   until_true 30 containerd_answers "node-$n" || { log_of "node-$n.containerd"; fail "containerd of node-$n does not answer"; }
   for i in "$D"/images/*.tar; do load "node-$n" "$i"; done
 }
+all_nodes_up() {
+  local n waits=()
+  for n in $(numbers); do (trap - EXIT; node_up "$n") & waits+=($!); done
+  "$@" # meanwhile
+  for n in "${waits[@]}"; do wait "$n" || fail "a node did not come up: see above"; done
+  for n in $(numbers); do node_joins "$n"; done
+}
 node_joins() { begin "node-$1.proxy"; begin "node-$1.kubelet"; }
+
+# --- the guest: its half of the network, of the files and of the work ---
+guest_up() {
+  local f n; f=/proc/$(pid_of fabric)/ns/net
+  mkdir -p "$D/guest/parts" "$D/guest/mem" "$D/tmp"
+  cp -r "$D"/{id,programs,nodes,inside.sh,pki} "$D/guest/"; ln -sfn ../images "$D/guest/images"; touch "$D/guest/is-guest"
+  nsenter --net="$f" ip tuntap add dev guest mode tap
+  nsenter --net="$f" ip link set guest master fabric0 up
+  for n in $(numbers); do nsenter --net="$f" ip route replace "10.244.$n.0/24" via "10.200.0.$n"; done
+  begin guest
+}
+nodes() { # in the guest: brings them up, and then does as it is told
+  local c f
+  [ -e "$D/is-guest" ] || fail "$D is not a guest's"
+  umount /sys/fs/cgroup; mount -t tmpfs -o mode=755 cgroups /sys/fs/cgroup # Kubernetes 1.20 wants version 1, a mount for each
+  for c in cpuset cpu cpuacct memory devices freezer blkio pids; do mkdir "/sys/fs/cgroup/$c"; mount -t cgroup -o "$c" "$c" "/sys/fs/cgroup/$c"; done
+  mkdir /sys/fs/cgroup/{systemd,unified}; mount -t cgroup -o none,name=systemd systemd /sys/fs/cgroup/systemd; mount -t cgroup2 unified /sys/fs/cgroup/unified
+  make_cgroups "$(cat "$D/id")"
+  begin_home fabric
+  f=/proc/$(pid_of fabric)/ns/net
+  ip link set eth0 netns "$(pid_of fabric)"; nsenter --net="$f" ip link set eth0 master fabric0 up
+  nsenter --net="$f" python3 "$here/remote.py" serve 10.200.0.253 1 &
+  all_nodes_up true
+  say "the nodes have begun after $(cut -d' ' -f1 /proc/uptime) s"
+  wait
+}
+nodes_come() {
+  if in_vm && ! lives guest; then log_of guest; fail "the guest ended"; fi
+  nodes_ready
+}
 
 api() { in_fabric kubectl --kubeconfig "$D/kubeconfig" "$@"; }
 in_fabric() {
@@ -204,33 +249,34 @@ missing_tools() {
     command -v $c >/dev/null || echo $c
   done
 }
+control_up() {
+  until_true 60 api_ready || { log_of apiserver; fail "the API server is not ready after a minute"; }
+  begin controller-manager; begin scheduler; begin proxy
+}
 up() {
-  local n
   [ "$(id -u)" = 0 ] || fail "namespaces and control groups need root"
   [[ ${1:-2} =~ ^[1-9][0-9]?$ ]] || fail "NODES is a number from 1 to 99, not \"$1\""
   [ ! -e "$D/id" ] || fail "$D holds a lab already: kube.sh down $D"
   [ -z "$(missing_tools)" ] || bash "$here/deps.sh" kube >&2
   [ -z "$(missing_tools)" ] || fail "missing: $(missing_tools | paste -sd' ')"
+  [ -z "${KUBE_VM:-}" ] || bash "$here/vm.sh" --fetch || fail "no guest for the nodes: see above"
   local bin; bin=$(bash "$here/kube-build.sh")
   mkdir -p "$D/mem"
   # The id comes first: from here on `down` finds whatever is made.
   (set -o noclobber; echo "chaosd-kube-$(od -An -N6 -tx1 /dev/urandom | tr -d ' \n')" >"$D/id") 2>/dev/null || fail "$D holds a lab already"
   trap 'rc=$?; [ $rc -eq 0 ] || { say "up failed: taking down what is there"; trap - EXIT; down || true; exit $rc; }' EXIT
   trap 'exit 130' INT; trap 'exit 143' TERM
-  rm -rf "${D:?}"/{parts,tools}; mkdir "$D/parts"; echo "$bin" >"$D/programs"; echo "${1:-2}" >"$D/nodes"
+  rm -rf "${D:?}"/{parts,tools,guest,vm}; mkdir "$D/parts"; echo "$bin" >"$D/programs"; echo "${1:-2}" >"$D/nodes"
   mkdir "$D/tools"; printf '#!/bin/sh\nexec "%s/kubectl" --cache-dir="%s/mem/kubectl" "$@"\n' "$bin" "$D" >"$D/tools/kubectl"; chmod +x "$D/tools/kubectl"
   cp "$here/kube-inside.sh" "$D/inside.sh"; cp "$here/kube-audit.yaml" "$D/audit.yaml"
+  [ -z "${KUBE_VM:-}" ] || { printf '%s\n' "$here" "$D" >"$D/vm"; export KUBE_PATIENCE=${KUBE_PATIENCE:-5}; }
   certificates
   make_cgroups "$(cat "$D/id")"
   begin_home fabric
   begin etcd; begin apiserver
   images
-  local waits=(); for n in $(numbers); do (trap - EXIT; node_up "$n") & waits+=($!); done
-  until_true 60 api_ready || { log_of apiserver; fail "the API server is not ready after a minute"; }
-  begin controller-manager; begin scheduler; begin proxy
-  for n in "${waits[@]}"; do wait "$n" || fail "a node did not come up: see above"; done
-  for n in $(numbers); do node_joins "$n"; done
-  until_true 60 nodes_ready || { log_of node-1.kubelet; api get nodes >&2 || true; fail "the nodes are not Ready after a minute"; }
+  if in_vm; then guest_up; control_up; else all_nodes_up control_up; fi
+  until_true 60 nodes_come || { log_of node-1.kubelet; api get nodes >&2 || true; fail "the nodes are not Ready after $((60 * ${KUBE_PATIENCE:-1})) s"; }
   until_true 30 has_account || { log_of controller-manager; fail "no service account \"default\" was made"; }
   say "up in $SECONDS s: kube.sh exec $D kubectl get nodes"
 }
@@ -244,7 +290,8 @@ down() {
   for p in $(parts); do until_true 10 is_dead "$p" || { say "$p is still there"; return 1; }; done
   # What we offered below the root group; somebody else may use it by now, then it stays.
   [ ! -e "$D/controllers" ] || while read -r p x; do echo "-$x" >"$p/cgroup.subtree_control" || true; done 2>/dev/null <"$D/controllers"
-  rm -rf "${D:?}"/{pki,images,mem,tools,kubeconfig,inside.sh,audit.yaml,programs,nodes,mounts,cgroups,controllers} "$D"/parts/*/{pid,pid.new,ready}
+  rm -rf "${D:?}"/{pki,images,mem,tools,kubeconfig,inside.sh,audit.yaml,programs,nodes,mounts,cgroups,controllers,vm,tmp} "$D"/parts/*/{pid,pid.new,ready}
+  [ ! -e "$D/guest" ] || rm -rf "$D"/guest/{pki,images,mem,inside.sh,programs,nodes,mounts,cgroups,controllers,id,is-guest} "$D"/guest/parts/*/{pid,pid.new,ready}
   rm -f "$D/id"
 }
 
@@ -260,6 +307,7 @@ status() {
       printf '%-24s dead    %s\n' "$p" "$D/parts/$p/log"; rc=1
     fi
   done
+  if in_vm && lives guest; then guest_kube status | grep -v '^fabric' || rc=1; fi
   if lives apiserver; then api --request-timeout=5s get nodes || rc=1; nodes_ready || rc=1; fi
   return $rc
 }
@@ -273,7 +321,7 @@ start() { # part
   [ -d "$D/parts/$1" ] || fail "no part \"$1\" here; there are: $(parts | paste -sd' ')"
   if lives "$1"; then fail "$1 runs already"; fi
   case $1 in
-  fabric) fail "the fabric is all of it: kube.sh down $D, then up" ;;
+  fabric | guest) fail "the $1 is all of it: kube.sh down $D, then up" ;;
   node-*.*) begin "$1" ;;
   node-*) node_up "${1#node-}"; node_joins "${1#node-}" ;;
   *) begin "$1" ;;
@@ -285,6 +333,14 @@ command=$1; D=$2; shift 2
 [ "$command" != up ] || mkdir -p "$D" || fail "cannot make $D"
 D=$(realpath "$D"); [ -d "$D" ] || fail "$D: no such folder"
 [[ $D != *[[:space:]]* ]] || fail "$D: the path may hold no blanks"
+if in_vm; then
+  export KUBE_PATIENCE=${KUBE_PATIENCE:-5}
+  case $command.${1:-} in node.* | pid.node-* | signal.node-* | start.node-*) guest_kube "$command" "$@"; exit ;; esac
+  if [ "$command" = load ]; then
+    for a in "$@"; do guest bash -c 'cat >/run/image.tar && bash "$0" load "$1" /run/image.tar' "$here/kube.sh" "$D/guest" <"$a"; done
+    exit
+  fi
+fi
 case $command.$# in
 up.[01]) up "$@" ;;
 down.0) down ;;
@@ -294,5 +350,8 @@ signal.2) signal "$@" ;;
 start.1) start "$1" ;;
 load.[1-9]*) for a in "$@"; do for n in $(numbers); do load "node-$n" "$a"; done; done ;;
 exec.[1-9]*) in_fabric "$@" ;;
+node.1) usage ;;
+node.[1-9]*) n=$1; shift; inside "node-$n" "$@" ;;
+nodes.0) nodes ;;
 *) usage ;;
 esac

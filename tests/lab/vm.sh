@@ -1,15 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Runs a command under Debian's own kernel: vm.sh COMMAND...   Its output, exit status and working directory are the command's own.
+# vm.sh --fetch: only gets what it needs from the network, kernel and packages, for a later call that has none.
 #
 # A QEMU guest boots over this machine's root file system. What it writes stays in its memory, but for the working tree, the folder after a
 # --out among COMMAND's own words, and the folders in LAB_KEEP (with colons between them): these are shared, and what is written there is kept.
 # Set LAB_CPUS (2; emulated always 1, see below), LAB_MEMORY (2G), LAB_SECONDS (600: then it is ended, exit 124), LAB_ACCEL (tcg or kvm; otherwise KVM
-# where a probe shows that it boots, else TCG), CHAOSD_CACHE (~/.cache/chaosd: the kernel is fetched into it once). Exit 125: the lab itself
-# failed, and says why.
+# where a probe shows that it boots, else TCG), CHAOSD_CACHE (~/.cache/chaosd: the kernel is fetched into it once), LAB_CLOCK (host: emulated too, the
+# guest's time is this machine's, for one that deals with others; see below), LAB_TAP (a tap device that is there already: the guest's eth0). Exit 125:
+# the lab itself failed, and says why.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd); tree=$(cd "$here/../.." && pwd)
-[ $# -gt 0 ] || { sed -n '3,10s/^# \{0,1\}//p' "$0"; exit 64; }
+[ $# -gt 0 ] || { sed -n '3,12s/^# \{0,1\}//p' "$0"; exit 64; }
 fail() { echo "lab: $*" >&2; exit 125; }
 [ "$(uname -m)" = x86_64 ] || fail "only x86_64 machines so far, this is $(uname -m)"
 PATH=$PATH:/usr/sbin:/sbin
@@ -56,6 +58,7 @@ fetch_kernel() {
   rm -rf "$new"
 }
 [ -e "$cache/kernel/lib/modules" ] || { echo "lab: fetching Debian's kernel into $cache" >&2; (fetch_kernel) || exit; }
+[ "$*" != --fetch ] || exit 0
 release=$(ls "$cache/kernel/lib/modules" | head -1) && [ -n "$release" ] || fail "$cache/kernel holds no kernel: remove it and run again"
 modules=$cache/kernel/lib/modules/$release
 
@@ -92,6 +95,7 @@ mount -t tmpfs run /run -o mode=755; mkdir -p /run/lock /run/netns
 mkdir -p /lib/modules/$release; mount --bind $modules /lib/modules/$release
 mount -t cgroup2 cg /sys/fs/cgroup; mount -t bpf bpf /sys/fs/bpf
 ip link set lo up; hostname lab
+${LAB_TAP:+modprobe virtio_net}
 port() { for p in /sys/class/virtio-ports/*; do [ "\$(cat \$p/name)" != "\$1" ] || echo /dev/\${p##*/}; done; }
 exec 7>"\$(port status)"
 mkfifo /run/out /run/err
@@ -110,14 +114,15 @@ INIT
 
 # Emulated, the guest's clock is the number of its instructions (2 ns each) and of the host's time while it idles: where the host takes processor
 # time away, the guest's time stands still too, and nothing in it comes late. That wants one processor; two hung besides, as QEMU 7.2's TCG may keep
-# a breakpoint that the kernel put into its code for a moment, while another processor ran there. A kernel that stalls ends the guest.
+# a breakpoint that the kernel put into its code for a moment, while another processor ran there. A kernel that stalls ends the guest. LAB_CLOCK=host
+# takes that risk: a guest whose leases and deadlines are kept by programs outside it cannot have a time of its own.
 stall="sysctl.kernel.panic_on_rcu_stall=1 rcupdate.rcu_cpu_stall_timeout=60 softlockup_panic=1 sysctl.kernel.watchdog_thresh=60"
 qemu() { # accelerator, command line, more; the shell that calls it becomes the guest
   local accel=$1 line=$2 as=(-smp "${LAB_CPUS:-2}"); shift 2
-  [ "$accel" = kvm ] || as=(-smp 1 -icount "shift=1,sleep=on" -rtc clock=vm)
+  [ "$accel" = kvm ] || [ "${LAB_CLOCK:-}" = host ] || as=(-smp 1 -icount "shift=1,sleep=on" -rtc clock=vm)
   exec qemu-system-x86_64 -accel "$accel" "${as[@]}" -cpu max -m "${LAB_MEMORY:-2G}" -nodefaults -no-user-config -display none -no-reboot \
     -serial "file:$job/console" -kernel "$cache/kernel/boot/vmlinuz-$release" -initrd "$job/initramfs" \
-    -append "console=ttyS0 quiet panic=-1 mitigations=off $stall $line" "$@" </dev/null >"$job/qemu" 2>&1
+    -append "console=ttyS0 quiet panic=-1 mitigations=off $stall ${LAB_LINE:-} $line" "$@" </dev/null >"$job/qemu" 2>&1
 }
 
 # /dev/kvm may be there and hang a guest before it boots: believed after a probe, once per boot of this machine.
@@ -136,6 +141,7 @@ make_initramfs
 : >"$job/out"; : >"$job/err"; : >"$job/status"
 accel=$(accelerator)
 ports=(-device virtio-serial-pci)
+[ -z "${LAB_TAP:-}" ] || ports+=(-netdev "tap,id=net,ifname=$LAB_TAP,script=no,downscript=no" -device virtio-net-pci,netdev=net,romfile=)
 for p in out err status; do ports+=(-chardev "file,id=$p,path=$job/$p" -device "virtserialport,chardev=$p,name=$p"); done
 qemu "$accel" "lab.job=$job" "${ports[@]}" -device virtio-rng-pci \
   -virtfs local,path=/,mount_tag=root,security_model=none,multidevs=remap & guest=$!
