@@ -6,6 +6,7 @@
 # make bench      chaosd beside wrk, h2load, hey and bare libcurl: ratios, lateness, memory, judging; network faults, beside ip and tc (half an hour)
 # make truth      known outages against what chaosd says of them   make quiet  nothing is broken, so nothing may be claimed
 # make lab        what needs netem, under Debian's kernel in QEMU; `make check` does it by itself where this kernel has none
+# make crash      kill -9 of agent, kubelet, API server and run, 100 times in a real Kubernetes, and what is left (half an hour)
 # make e2e        a real Kubernetes, real pods (the first time some 5 minutes more: it is compiled from Debian's source and cached)
 # make deps       missing Debian packages only                    make install   DESTDIR= PREFIX=/usr/local
 # SAN=1, CC=clang, B=dir, V=1 change how and where it is built.
@@ -52,7 +53,7 @@ FUZZING ?=
 # With FUZZING libFuzzer drives the targets, else a main that replays their corpora.
 FUZZ_MAIN := $(if $(FUZZING),,$(B)/obj/tests/fuzz/replay.o)
 
-.PHONY: ci bench-kube lab e2e truth quiet seeds screenshots bench bench-netem bench-programs all deps deps-build deps-demo deps-check deps-fuzz deps-bench deps-kube words fuzz fuzz-programs demo check check-asan valgrind test-programs install clean
+.PHONY: ci bench-kube lab e2e crash truth quiet seeds screenshots bench bench-netem bench-programs all deps deps-build deps-demo deps-check deps-fuzz deps-bench deps-kube words fuzz fuzz-programs demo check check-asan valgrind test-programs install clean
 all: $(B)/chaosd
 
 # The flags are part of what is built: a change of compiler or flags rebuilds.
@@ -193,6 +194,12 @@ e2e: deps-kube
 	@$(MAKE) --no-print-directory -j$$(nproc) all $(KUBEPROBE)
 	@bash tests/lab/kube-build.sh >/dev/null
 	@B=$(B) bash tests/run.sh kube
+
+# CHAOSD_CRASH_ROUNDS=N CHAOSD_CRASH_SEED=N: so many, the same again. OUT=FILE: the table as JSON too.
+crash: deps-kube
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@bash tests/lab/kube-build.sh >/dev/null
+	@CHAOSD=$(abspath $(B)/chaosd) B=$(abspath $(B)) OUT=$(if $(OUT),$(abspath $(OUT))) CHAOSD_CRASH_ROUNDS=$${CHAOSD_CRASH_ROUNDS:-100} python3 tests/kube/test_agent_crash.py
 
 # Every scenario with five seeds (SEEDS="1 2 3"): half an hour.
 seeds: deps-check

@@ -148,7 +148,7 @@ static bool follow_trouble(const struct kube_event *e, const char *what) {
 static void on_fault(const struct kube_event *e, void *arg) {
     struct agent *a = arg;
     struct kube_view before = {0}, now = {0};
-    if (follow_trouble(e, "NodeFaults"))
+    if (follow_trouble(e, "NodeFaults of " NODE_FAULT_API))
         return;
     a->faults_told |= e->what == KUBE_SYNCED;
     if (e->what == KUBE_SYNCED)

@@ -250,7 +250,7 @@ static void not_created(struct ask *a, const struct kube_answer *answer) {
     if (a->leaving)
         a->act->reverted(a->act, "it was never in effect", NULL);
     else if (answer->trouble == KUBE_NOT_FOUND)
-        object_refused(a->act, -EIO, "there are no agents to ask: NodeFaults are not served, or there is no namespace %s (kubectl apply -k deploy/agent)",
+        object_refused(a->act, -EIO, "there are no agents to ask: NodeFaults of " NODE_FAULT_API " are not served, or there is no namespace %s (kubectl apply -k deploy/agent)",
                        a->all->namespace);
     else
         object_refused(a->act, answer->unknown ? -EINPROGRESS : -EIO, "%s", answer->why);

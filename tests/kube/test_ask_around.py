@@ -62,7 +62,7 @@ def test_check_names_the_rights():
         assert '  - {apiGroups: ["chaosd.io"], resources: ["nodefaults"], verbs: ["create", "get", "list", "watch", "patch", "delete"]}' in role, role
     with Nodes(served=False) as api, Scratch() as s:
         said = check(s, api, 1)
-        assert "no  NodeFaults are not served: no agent could be asked (kubectl apply -k deploy/agent)" in said, said
+        assert "no  NodeFaults of chaosd.io/v1alpha1 are not served: no agent could be asked (kubectl apply -k deploy/agent)" in said, said
 
 
 def test_guards_count_what_agents_do():
