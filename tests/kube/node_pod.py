@@ -23,6 +23,9 @@ def own_processes():
     """The test goes on in a pid namespace of its own, as process 1 of what is its node: there an agent sees only what the test made, and all of it."""
     if os.geteuid() == 0 and os.getpid() != 1:
         os.execvp("unshare", ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", sys.executable, *sys.argv])
+    if os.geteuid() == 0:
+        os.makedirs("/run/netns", exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run/netns"], check=True)
 
 
 def hierarchies():
@@ -130,6 +133,7 @@ def stamp(wall):
 
 class Agent:
     """`chaosd agent` on this machine, against a made-up API server."""
+    prefix = ()
 
     def __init__(self, api, scratch, *options, place=None, env=()):
         self.api, self.scratch, self.options, self.place_of = api, scratch, options, place
@@ -146,7 +150,7 @@ class Agent:
             if self.place_of:
                 (self.place_of / "cgroup.procs").write_text(str(os.getpid()))
         self.before = self.log().count("NodeFaults of namespace")
-        self.process = subprocess.Popen([CHAOSD, "agent", "--node", NODE, "--kubeconfig", self.config, "--namespace", NAMESPACE, *self.options],
+        self.process = subprocess.Popen([*self.prefix, CHAOSD, "agent", "--node", NODE, "--kubeconfig", self.config, "--namespace", NAMESPACE, *self.options],
                                         env=self.env, stderr=self.log_file.open("a"), preexec_fn=enter)
         if ready:
             self.wait(lambda: self.log().count("NodeFaults of namespace") > self.before, "an agent")

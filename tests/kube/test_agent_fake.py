@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import signal
 import subprocess
 import sys
@@ -224,11 +225,14 @@ def test_an_interface_that_is_renamed():
         lab.agent.reaches(name, "InEffect")
         for step in (("down",), ("name", "net1"), ("up",)):
             sh("ip", "-n", lab.pair.a, "link", "set", "net1" if step == ("up",) else "eth0", *step)
-        lab.agent.wait(lambda: lab.agent.status(name).get("phase") == "Failed", "an end")
-        assert lab.agent.status(name)["reason"] == "Lost", lab.agent.status(name)
-        assert "clsact" not in sh("tc", "-n", lab.pair.a, "qdisc")
         sh("ip", "-n", lab.pair.a, "addr", "replace", "10.88.0.1/24", "dev", "net1")
+        lab.agent.wait(lambda: "eth0" in lab.agent.status(name).get("message", ""), "word of it")
+        assert lab.agent.status(name)["phase"] == "InEffect" and lab.arrived() == 0  # the filter went with the interface
+        lab.agent.change(name, end=True)
+        lab.agent.reaches(name, "Ended")
+        assert "clsact" not in sh("tc", "-n", lab.pair.a, "qdisc")
         assert until(lambda: lab.arrived() == 5)
+        lab.no_records()
 
 
 def test_the_kill_switch():
@@ -339,6 +343,35 @@ def test_killed_with_its_reaper_the_next_agent_thaws():
         lab.again()
         lab.agent.reaches(paused, "Ended")
         assert not lab.pod.frozen()
+
+
+def test_killed_at_any_moment():
+    """A partition and a pause each time, and the agent dies somewhere between its start and their end; now and then the objects go meanwhile."""
+    draw = random.Random(os.environ.get("SEED", "7"))
+    with Lab() as lab:
+        act = 0
+        for _ in range(20):
+            asked = []
+            for kind in ("net-partition", "pod-pause"):
+                act += 1
+                asked.append(lab.agent.ask(lab.pod, kind=kind, act=act, seconds=120))
+            time.sleep(draw.uniform(0, 0.12))
+            if draw.random() < 0.5:
+                lab.agent.change(draw.choice(asked), end=True)
+                time.sleep(draw.uniform(0, 0.03))
+            lab.agent.die()
+            kept = [n for n in asked if draw.random() < 0.5]
+            for n in set(asked) - set(kept):
+                lab.api.delete("nodefaults", n, NAMESPACE)
+            lab.again()
+            phases = [(n, lab.agent.status(n).get("phase")) for n in kept]
+            assert lab.agent.wait(lambda: all(lab.agent.status(n).get("phase") in ("InEffect", "Ended", "Failed") for n in kept)) is None, phases
+            for n in kept:
+                lab.api.delete("nodefaults", n, NAMESPACE)
+            assert until(lambda: not lab.pod.frozen() and reapers() == []), (lab.pod.frozen(), reapers())
+            assert until(lambda: "clsact" not in sh("tc", "-n", lab.pair.a, "qdisc"))
+        assert lab.arrived() == 5
+        lab.nothing_left()
 
 
 def test_a_signal_is_not_sent_twice():
@@ -519,6 +552,40 @@ def test_revert_on_the_node():
             p = chaosd("revert", "--all", env=s.env)
         assert p.returncode == 0 and "thaw pod shop/web-0" in p.stdout and "node-k3x9" in p.stdout, p
         assert not lab.pod.frozen() and lab.arrived() == 5 and reapers() == []
+
+
+def test_with_the_rights_of_its_daemonset_and_no_more():
+    """As user 0 with four capabilities. What is done to another user's container is done to whom the kernel protects from it."""
+    with Lab(start=False) as lab:
+        lab.agent.prefix = ["setpriv", "--bounding-set=-all,+sys_ptrace,+sys_admin,+net_admin,+kill", "--inh-caps=-all", "--no-new-privs"]
+        lab.pod.start("web", "exec setpriv --reuid=65534 --regid=65534 --clear-groups sleep 1000")
+        time.sleep(0.3)
+        container = {"name": "web", "id": lab.pod.ids["web"]}
+        with lab.agent:
+            caps = pathlib.Path(f"/proc/{lab.agent.process.pid}/status").read_text()
+            assert "CapEff:\t0000000000281020" in caps, caps
+            lab.agent.reaches(lab.agent.ask(lab.pod, seconds=60), "InEffect")
+            lab.agent.reaches(lab.agent.ask(lab.pod, act=2, kind="container-pause", container=container, seconds=60), "InEffect")
+            assert until(lambda: lab.pod.frozen("web")) and lab.arrived() == 0
+            lab.agent.change("k3x9-2", end=True)
+            lab.agent.reaches("k3x9-2", "Ended")
+            lab.agent.reaches(lab.agent.ask(lab.pod, act=3, kind="container-kill", container=container), "Ended")
+            assert lab.pod.processes["web"].wait(5) == -signal.SIGKILL
+            lab.agent.change("k3x9-1", end=True)
+            lab.agent.reaches("k3x9-1", "Ended")
+            assert lab.arrived() == 5
+            lab.nothing_left()
+
+
+def test_what_is_not_allowed_is_said():
+    with Lab(start=False) as lab:
+        lab.agent.prefix = ["setpriv", "--bounding-set=-all,+sys_ptrace,+sys_admin", "--inh-caps=-all", "--no-new-privs"]
+        with lab.agent:
+            lab.agent.wait(lambda: lab.agent.process.poll() is None, "an agent")
+            lab.agent.ask(lab.pod)
+            lab.agent.wait(lambda: lab.agent.status("k3x9-1").get("phase") == "Failed", "a refusal")
+            assert lab.agent.status("k3x9-1")["reason"] in ("NotAllowed", "NotAble"), lab.agent.status("k3x9-1")
+            lab.nothing_left()
 
 
 def test_two_agents_of_one_node():
