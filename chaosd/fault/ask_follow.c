@@ -5,7 +5,6 @@
 #include "base/timestamp.h"
 #include "fault/ask.h"
 #include "fault/object.h"
-#include "kube/watch.h"
 
 #include <errno.h>
 #include <string.h>
