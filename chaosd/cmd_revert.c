@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* chaosd revert: undoes what a dead run left, from its journal; network faults from the kernel alone, and what was changed on the objects
  * of a Kubernetes from those alone. */
+#include "agent/reapers.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -123,6 +124,42 @@ static void sweep_all(struct sweep *s) {
     }
 }
 
+/* --- containers that a node's agent froze, found by its reapers --- */
+
+static void sweep_reaper(struct sweep *s, const struct reaper_seen *r) {
+    struct error err;
+    char what[256];
+    undo_describe(r->undo, what, sizeof what);
+    if (r->agent) {
+        s->kept++;
+        printf("agent: %s: left, process %d holds it\n", what, (int)r->agent);
+        return;
+    }
+    int rc = undo_apply(r->undo, &err);
+    if (rc >= 0)
+        rc = reaper_seen_end(r, &err);
+    if (rc < 0) {
+        s->failed++;
+        fprintf(stderr, "chaosd: agent: %s: %s\n", what, err.text);
+    } else {
+        s->swept++;
+        printf("agent: %s\n", what);
+    }
+}
+
+static void sweep_reapers(struct sweep *s) {
+    struct error err;
+    struct reaper_seen *list = NULL;
+    int n = reapers_seen(&list, &err);
+    for (int i = 0; i < n; i++)
+        sweep_reaper(s, &list[i]);
+    if (n < 0) {
+        s->failed++;
+        fprintf(stderr, "chaosd: %s\n", err.text);
+    }
+    reapers_free(list, n > 0 ? (size_t)n : 0);
+}
+
 static int revert_all(bool force) {
     struct error err;
     char **runs = NULL;
@@ -138,8 +175,10 @@ static int revert_all(bool force) {
         free(runs[i]);
     }
     free(runs);
-    if (geteuid() == 0)
+    if (geteuid() == 0) {
         sweep_all(&s);
+        sweep_reapers(&s);
+    }
     if (n == 0 && s.swept + s.kept + s.failed == 0)
         printf("nothing to revert\n");
     return failed + s.failed ? EXIT_FAIL : EXIT_PASS;
@@ -237,7 +276,8 @@ const struct command command_revert = {
     .name = "revert", .args = "RUN | --all | --cluster", .min_args = 0, .max_args = 1, .options = rows, .run = main_revert,
     .doc = "Undoes what a killed run left behind.",
     .more = "Works from the undo journal in /var/lib/chaosd (or $CHAOSD_STATE_DIR). A run that is alive is refused.\n"
-            "Network faults are also found without it, in every namespace of this machine that can be seen.\n"
+            "Network faults are also found without it, in every namespace of this machine that can be seen, and so are containers\n"
+            "that a node's agent froze. On a node, --all ends what a dead agent left, and --force, in the agent's container, what a living one holds.\n"
             "--cluster looks at deployments, statefulsets, replicasets and nodes: what a fault holds there carries its own undoing and deadline;\n"
             "and deletes NodeFaults, a minute after theirs.",
 };

@@ -43,9 +43,12 @@ static void print_act(const struct drill *d, const struct plan_act *act, const s
     cleanup_buf struct buf text = {0};
     cleanup_free struct candidate *list = calloc(all_count + 1, sizeof *list);
     if (known && list) {
-        memcpy(list, all, all_count * sizeof *list);
+        size_t met = 0;
+        for (size_t i = 0; i < all_count; i++)
+            if (fault_meets(k, &all[i]))
+                list[met++] = all[i];
         char why[256];
-        size_t matched = selector_filter(t->selector, list, all_count), n = unbarred(d->scenario->guards, list, matched, why, sizeof why);
+        size_t matched = selector_filter(t->selector, list, met), n = unbarred(d->scenario->guards, list, matched, why, sizeof why);
         const size_t barred = matched - n;
         join(&text, list, n);
         printf("\n             of %s", n ? text.data : "no candidate");

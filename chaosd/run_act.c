@@ -196,7 +196,7 @@ static void on_no_proof(void *arg) {
 
 static void begin_revert(struct act *a) {
     struct error err;
-    if (a->state == ACT_INJECTING && a->kind->holds && !a->kind->bounded) { /* what is on its way is taken back, whether or not it arrived */
+    if (a->state == ACT_INJECTING && a->kind->holds && (!a->kind->bounded || a->kind->needs & CLUSTER_AGENTS)) { /* what is on its way is taken back, whether or not it arrived */
         tell(a, "fault/act", "unknown", "the run ended before it was known to be in effect", NULL);
         a->state = ACT_INJECTED;
     }

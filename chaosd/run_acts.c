@@ -114,12 +114,15 @@ struct unfit {
     char why[256];
 };
 
-/* Whom no guard bars, whatever they are doing just now. */
-static size_t permitted(struct run *r, struct candidate *list, size_t n, struct unfit *ret) {
+/* Whom the kind can do something to and no guard bars, whatever they are doing just now. */
+static size_t permitted(struct run *r, const struct fault_kind *kind, struct candidate *list, size_t n, struct unfit *ret) {
     char another[256];
     size_t kept = 0;
-    *ret = (struct unfit){.matched = n};
+    *ret = (struct unfit){0};
     for (size_t i = 0; i < n; i++) {
+        if (!fault_meets(kind, &list[i]))
+            continue;
+        ret->matched++;
         const char *rule = guard_bars(r, list[i].tag, ret->barred ? another : ret->why, sizeof another);
         if (!rule)
             list[kept++] = list[i];
@@ -144,7 +147,7 @@ static bool place_taken(const struct run *r, const struct fault_kind *kind, cons
 static size_t candidates_now(struct run *r, const struct plan_act *plan, const struct pod_target *t, struct candidate *list, struct unfit *ret) {
     const struct fault_kind *kind = (const struct fault_kind *)spec_of(r, plan)->kind.kind;
     const enum acts_which layer = kind->layer == FAULT_NETWORK ? ACTS_NETWORK : ACTS_PROCESS;
-    size_t n = permitted(r, list, pods_candidates(r, t->selector, list, MAX_PODS), ret), kept = 0;
+    size_t n = permitted(r, kind, list, pods_candidates(r, t->selector, list, MAX_PODS), ret), kept = 0;
     for (size_t i = 0; i < n; i++) {
         const struct pod *p = list[i].tag;
         bool taken = (p->frozen && layer == ACTS_PROCESS) || acts_busy(r, p->uid, layer) || place_taken(r, kind, p);
@@ -178,13 +181,13 @@ static void nobody(struct run *r, const struct plan_act *p, const struct pod_tar
 }
 
 /* Phase, age and node come with time: who has them later is a candidate then. */
-static bool may_have_candidates(struct run *r, const struct selector *s, struct candidate *list, struct buf *why) {
+static bool may_have_candidates(struct run *r, const struct fault_kind *kind, const struct selector *s, struct candidate *list, struct buf *why) {
     struct unfit u;
     size_t n = pods_candidates(r, NULL, list, MAX_PODS), kept = 0;
     for (size_t i = 0; i < n; i++)
         if (selector_may_match(s, &list[i]))
             list[kept++] = list[i];
-    if (permitted(r, list, kept, &u))
+    if (permitted(r, kind, list, kept, &u))
         return true;
     if (u.matched) {
         say_barred(&u, why);
@@ -216,11 +219,12 @@ bool acts_hopeless(struct run *r, struct buf *why) {
     size_t asked = 0;
     for (size_t i = 0; i < r->s->faults.count; i++) {
         const struct fault_spec *f = &SCENARIO_FAULTS(r->s)[i];
-        const struct pod_target *t = ((const struct fault_kind *)f->kind.kind)->target(f->kind.params);
+        const struct fault_kind *kind = (const struct fault_kind *)f->kind.kind;
+        const struct pod_target *t = kind->target(f->kind.params);
         if (r->o->unable && r->o->unable[i])
             continue;
         buf_printf(why, "%s%s: ", asked++ ? "; " : "no fault has a candidate: ", f->name);
-        if (may_have_candidates(r, t->selector, list, why))
+        if (may_have_candidates(r, kind, t->selector, list, why))
             return false;
     }
     if (asked)

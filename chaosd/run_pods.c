@@ -60,7 +60,7 @@ const struct role *run_role(const struct run *r, const char *name, size_t *ret_i
 static struct candidate as_candidate(const struct pod *p) {
     return (struct candidate){.uid = p->uid, .name = p->name, .namespace = p->namespace, .node = p->node, .phase = pod_phase_names[p->phase],
                               .labels = p->labels, .annotations = p->annotations, .owners = p->owners, .created_s = p->created_s,
-                              .now_s = clock_wall_ns() / NS_PER_S, .tag = p};
+                              .now_s = clock_wall_ns() / NS_PER_S, .of_node = p->of_node, .tag = p};
 }
 
 size_t pods_candidates(struct run *r, const struct selector *s, struct candidate *list, size_t max) {

@@ -76,7 +76,7 @@ netem_here() { # in the lab: emulated, a program takes ten times as long
 # Most drills wait more than they work: two at a time. Alone goes what measures this machine closely, or ends everybody's network faults. The scenarios
 # have such faults of their own: beside them only goes what is asked of a made-up API server, and ends none (NO_SWEEP).
 goes_alone() { [[ $1 =~ ^test_(inject|net_|figures|truth|selfwatch|bench_short|live|kill9) ]]; }
-fakes=(agent_fake ask client faults guards provider undo)
+fakes=(agent_fake ask ask_around client faults guards provider undo)
 two_at_a_time() { # each argument: what one run of this script is given, one after the other
   local i=0 a
   rm -f "$log"/part.*

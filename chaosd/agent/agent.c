@@ -76,8 +76,12 @@ static void go_on(void *arg) {
     held_drop(a);
     if (held_quiet(a, false) && a->env.netem) /* at rest it costs nothing */
         fault_env_close(&a->env);
-    if (a->leaving && held_quiet(a, true))
+    if (a->leaving && held_quiet(a, true)) {
         loop_stop(a->loop);
+    } else if (a->leaving && !a->ended && held_quiet(a, false)) {
+        a->ended = true;
+        timer_after(a->ending, SAY_NS);
+    }
     look_for_leftovers(a);
 }
 
@@ -118,7 +122,7 @@ static void tell_all(struct agent *a, bool had) {
 static void begin(struct agent *a) {
     struct error err;
     struct leftover *l = NULL;
-    if (a->begun || a->leaving || !kube_watch_synced(a->faults) || !kube_watch_synced(a->self))
+    if (a->begun || a->leaving || !a->faults_told || !a->self_told)
         return;
     a->begun = true;
     a->stopped = wants_stop(a);
@@ -144,12 +148,13 @@ static bool follow_trouble(const struct kube_event *e, const char *what) {
 static void on_fault(const struct kube_event *e, void *arg) {
     struct agent *a = arg;
     struct kube_view before = {0}, now = {0};
-    if (follow_trouble(e, "NodeFaults"))
+    if (follow_trouble(e, "NodeFaults of " NODE_FAULT_API))
         return;
-    if (e->what == KUBE_SYNCED || !a->begun) {
+    a->faults_told |= e->what == KUBE_SYNCED;
+    if (e->what == KUBE_SYNCED)
         begin(a);
+    if (e->what == KUBE_SYNCED || !a->begun)
         return;
-    }
     if (e->before)
         kube_object_view(e->before, &before);
     if (e->object)
@@ -165,9 +170,10 @@ static void on_self(const struct kube_event *e, void *arg) {
     struct agent *a = arg;
     if (follow_trouble(e, "our Node's annotations"))
         return;
+    a->self_told |= e->what == KUBE_SYNCED;
     if (a->begun)
         look_at_switch(a);
-    else if (e->what == KUBE_SYNCED)
+    else
         begin(a);
 }
 
@@ -213,7 +219,7 @@ static void on_signal(int events, void *arg) {
     a->leaving = true;
     agent_log(NULL, "asked to end: all faults of this node are ended first");
     held_end_all(a, "Terminated", "the agent was asked to end");
-    timer_after(a->ending, held_quiet(a, false) ? SAY_NS : END_NS + SAY_NS);
+    timer_after(a->ending, END_NS);
     agent_step(a);
 }
 

@@ -29,9 +29,12 @@ struct agent {
     struct held *held;
     struct timer *sweep, *ending;
     int proc_fd;
+    int64_t swept_ns; /* when objects were last deleted */
+    bool faults_told, self_told; /* by the watches: all that there is */
     bool begun;      /* both watches were synced, and what stood about is dealt with */
     bool stopped;    /* the kill switch */
     bool leaving;    /* TERM */
+    bool ended;      /* and all is ended: it is only to be said */
     bool contained;  /* it runs in a pod's container, which its reapers must leave */
     bool hidden;     /* it runs in a pod, and does not see in which group */
 };

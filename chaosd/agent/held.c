@@ -5,11 +5,13 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/timestamp.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define LEFT_AFTER_NS (60 * NS_PER_S) /* its run would have taken the object away by then */
+#define AGAIN_NS NS_PER_S /* what could not be deleted */
 
 static struct held *find(const struct agent *a, const char *uid) {
     for (struct held *h = a->held; h; h = h->next)
@@ -186,22 +188,30 @@ static void delete_object(struct agent *a, const struct kube_view *v) {
         agent_log(NULL, "%s is long over, and is deleted", v->name);
 }
 
+/* Also of what is not understood otherwise. */
+static int64_t left_at(const json_t *object, const struct kube_view *v) {
+    int64_t deadline;
+    if (!timestamp_parse(json_str_or(json_object_get(object, "spec"), "deadline", ""), &deadline))
+        deadline = v->created_s * NS_PER_S;
+    return deadline + LEFT_AFTER_NS;
+}
+
 int64_t held_sweep(struct agent *a) {
     const struct kube_store *store = kube_watch_store(a->faults);
     const int64_t now = clock_wall_ns();
+    const bool again = a->swept_ns && loop_now() - a->swept_ns < AGAIN_NS; /* each event brings us here */
     int64_t next = 0;
+    if (!again)
+        a->swept_ns = loop_now();
     for (const struct kube_object *o = kube_store_next(store, NULL); o; o = kube_store_next(store, o)) {
         struct kube_view v;
-        struct node_fault f;
-        const struct node_fault_wanted any = {0};
         cleanup_json json_t *object = node_fault_of(o);
         kube_object_view(o, &v);
         const struct held *h = find(a, v.uid);
-        node_fault_decode(object, &any, &f, NULL); /* what is no NodeFault has no deadline, and goes */
-        const int64_t due = f.deadline_wall_ns + LEFT_AFTER_NS;
-        if (due <= now && (!h || h->state == HELD_NOTHING) && !v.deleting_s)
+        const int64_t due = left_at(object, &v);
+        if (due <= now && !again && (!h || h->state == HELD_NOTHING) && !v.deleting_s)
             delete_object(a, &v);
-        const int64_t then = due > now ? due : now + LEFT_AFTER_NS; /* what could not be deleted is tried again */
+        const int64_t then = due > now ? due : now + AGAIN_NS;
         if (!next || then < next)
             next = then;
     }

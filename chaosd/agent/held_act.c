@@ -154,7 +154,7 @@ void held_end(struct held *h, const char *reason, const char *message) {
 
 static void became_effective(struct held *h) {
     h->state = HELD_IN_EFFECT;
-    if (!h->adopted) { /* else it has been for long */
+    if (!h->said.in_effect_boot_ns) { /* else it has been for long: it was adopted */
         h->said.in_effect_wall_ns = clock_wall_ns();
         h->said.in_effect_boot_ns = clock_boot_ns();
     }
@@ -210,7 +210,40 @@ static void kind_observed(struct fault_act *pub, json_t *proof) {
         say(h, NODE_FAULT_IN_EFFECT, NULL, NULL);
 }
 
-static void kind_trouble(struct fault_act *pub, const char *why) { held_end((struct held *)pub, "Lost", why); }
+/* What stands in the pod's namespace and is in effect: of our run's act, and of anybody else. */
+static int look_at_network(struct held *h, bool *ret_ours, struct error *err) {
+    char why[NETEM_ERROR_SIZE];
+    struct pod_network net;
+    struct netem_ns *ns = NULL;
+    cleanup_free struct netem_state *list = NULL;
+    struct cluster *c = h->agent->cluster;
+    int rc = c->kind->network(c, h->fault.uid, &net, err), n = 0;
+    if (rc < 0)
+        return rc;
+    rc = netem_ns_open_fd(h->env.netem, net.netns_fd, &ns, why);
+    if (rc == 0)
+        rc = n = netem_list(ns, NULL, &list, why);
+    netem_ns_close(ns);
+    for (int i = 0; i < n; i++) {
+        const bool ours = strcmp(list[i].run, h->run) == 0 && list[i].id == h->pub.id, lasts = list[i].left_ns > 0 || !list[i].known;
+        *ret_ours |= ours && lasts;
+        if (!ours && lasts && list[i].left_ns > 0)
+            return error_set(err, -EBUSY, "a network fault of %s is in effect in the pod already", list[i].run);
+    }
+    return rc < 0 ? error_set(err, rc, "%s", why) : 0;
+}
+
+/* Gone is gone; of what is still there, and not as asked, the status says so. */
+static void kind_trouble(struct fault_act *pub, const char *why) {
+    struct held *h = (struct held *)pub;
+    bool ours = false;
+    if (h->state != HELD_IN_EFFECT)
+        return;
+    if (look_at_network(h, &ours, NULL) == 0 && !ours)
+        held_end(h, "Lost", why);
+    else
+        say(h, NODE_FAULT_IN_EFFECT, NULL, why);
+}
 
 static void kind_reverted(struct fault_act *pub, const char *why, json_t *figures) {
     struct held *h = (struct held *)pub;
@@ -342,29 +375,6 @@ static const struct held *who_holds(const struct held *h) {
             return o;
     }
     return NULL;
-}
-
-/* What stands in the pod's namespace and is in effect: of our run's act, and of anybody else. */
-static int look_at_network(struct held *h, bool *ret_ours, struct error *err) {
-    char why[NETEM_ERROR_SIZE];
-    struct pod_network net;
-    struct netem_ns *ns = NULL;
-    cleanup_free struct netem_state *list = NULL;
-    struct cluster *c = h->agent->cluster;
-    int rc = c->kind->network(c, h->fault.uid, &net, err), n = 0;
-    if (rc < 0)
-        return rc;
-    rc = netem_ns_open_fd(h->env.netem, net.netns_fd, &ns, why);
-    if (rc == 0)
-        rc = n = netem_list(ns, NULL, &list, why);
-    netem_ns_close(ns);
-    for (int i = 0; i < n; i++) {
-        const bool ours = strcmp(list[i].run, h->run) == 0 && list[i].id == h->pub.id, lasts = list[i].left_ns > 0 || !list[i].known;
-        *ret_ours |= ours && lasts;
-        if (!ours && lasts && list[i].left_ns > 0)
-            return error_set(err, -EBUSY, "a network fault of %s is in effect in the pod already", list[i].run);
-    }
-    return rc < 0 ? error_set(err, rc, "%s", why) : 0;
 }
 
 static int check_free(struct held *h, struct error *err) {

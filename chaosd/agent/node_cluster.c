@@ -43,7 +43,7 @@ struct victim {
     char netns_path[64], device[POD_DEVICE_SIZE];
     struct timer *look;
     int64_t look_since_ns;
-    bool adopt, struck, want_frozen, want_thawed;
+    bool adopt, want_frozen, want_thawed;
 };
 
 struct node {
@@ -289,22 +289,23 @@ static void on_look(void *arg) {
     }
 }
 
+/* What somebody else froze would be thawed with ours. */
+static int check_thawed(const struct victim *v, struct error *err) {
+    for (size_t i = 0; i < v->part_count && !v->adopt; i++) {
+        bool is = false;
+        if (!v->parts[i].over && cgroup_frozen(v->parts[i].group, &is, NULL) == 0 && is)
+            return error_set(err, -EBUSY, "container %.12s of %s/%s is frozen already, by somebody else", v->parts[i].id, v->namespace, v->name);
+    }
+    return 0;
+}
+
+/* One that is gone has gone with its container. */
 static int freeze_parts(struct victim *v, bool on, struct error *err) {
     struct error one;
     int rc = 0;
-    for (size_t i = 0; i < v->part_count; i++) {
-        struct part *p = &v->parts[i];
-        bool is = false;
-        int done = p->over ? 0 : on ? cgroup_frozen(p->group, &is, &one) : 0;
-        if (done == 0 && is && !v->adopt)
-            return error_set(err, -EBUSY, "container %.12s of %s/%s is frozen already, by somebody else", p->id, v->namespace, v->name);
-        if (done == 0 && !p->over)
-            done = cgroup_freeze(p->group, on, &one);
-        if (done == -ENOENT || done == -ENODEV)
-            continue; /* gone with its container */
-        if (done < 0 && on)
-            return error_set(err, done, "%s", one.text);
-        if (done < 0)
+    for (size_t i = 0; i < v->part_count && (rc == 0 || !on); i++) {
+        int done = v->parts[i].over ? 0 : cgroup_freeze(v->parts[i].group, on, &one);
+        if (done < 0 && done != -ENOENT && done != -ENODEV)
             rc = error_set(err, done, "%s", one.text);
     }
     return rc;
@@ -314,8 +315,11 @@ static int freeze(struct cluster *c, const char *key, bool on, struct error *err
     struct victim *v = find(c, key);
     if (!v)
         return gone(err);
-    int rc = freeze_parts(v, on, err);
-    if (rc < 0 && on && rc != -EBUSY)
+    int rc = on ? check_thawed(v, err) : 0;
+    if (rc < 0)
+        return rc;
+    rc = freeze_parts(v, on, err);
+    if (rc < 0 && on)
         freeze_parts(v, false, NULL);
     if (rc < 0)
         return rc;

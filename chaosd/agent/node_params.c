@@ -14,7 +14,8 @@ static bool can(const struct fault_kind *k) { return k->needs && !(k->needs & ~(
 const char *const *node_params_kinds(void) {
     static const char *names[KINDS_MOST + 1];
     size_t n = 0;
-    for (size_t i = 0; !names[0] && fault_kinds[i] && n < KINDS_MOST; i++)
+    const bool known = names[0];
+    for (size_t i = 0; !known && fault_kinds[i] && n < KINDS_MOST; i++)
         if (can(fault_kinds[i]))
             names[n++] = fault_kinds[i]->row.name;
     return names;
@@ -57,11 +58,14 @@ static const char *origin(const char *path, void *arg) {
 /* Those of params and those that the run found are one list: so all that the rows know of far ends holds for both. */
 static json_t *whole_params(const struct node_fault *f) {
     json_t *all = f->params ? json_deep_copy(f->params) : json_object();
-    json_t *ends = json_object_get(all, "externalTargets");
-    if (!f->peers || (ends && !json_is_array(ends)))
+    json_t *ends = json_object_get(all, "externalTargets"), *list = json_is_array(ends) ? json_incref(ends) : json_array();
+    if (!f->peers || (ends && !json_is_array(ends) && !json_is_string(ends))) { /* what is wrong there the rows will say */
+        json_decref(list);
         return all;
-    if (!ends)
-        json_object_set_new(all, "externalTargets", ends = json_array());
+    }
+    if (json_is_string(ends)) /* one may stand without brackets */
+        json_array_append(list, ends);
+    json_object_set_new(all, "externalTargets", ends = list);
     json_array_extend(ends, (json_t *)(uintptr_t)f->peers);
     return all;
 }

@@ -25,6 +25,7 @@ struct pod {
     const struct pod_owners *owners; /* NULL: none */
     enum pod_phase phase;
     bool excluded;    /* its namespace says that nothing is to be done to it: CHAOSD_EXCLUDE_LABEL */
+    bool of_node;     /* its node's own, a static pod: what is done to its object does nothing to it */
     bool terminating; /* asked to end: no candidate any more */
     int64_t created_s; /* wall clock, by the API server; 0: not known */
     bool ready;  /* set by cluster_set_ready, from the prober; cleared on exit */

@@ -5,6 +5,7 @@
  * which act on the API themselves: what they need to know of a pod's surroundings, and the client. */
 #include "cluster/cluster.h"
 #include "kube/discovery.h"
+#include "kube/watch.h"
 
 struct kubernetes_config {
     const char *kubeconfig, *context; /* NULL: as kubectl finds them; in a pod: its service account */

@@ -131,7 +131,7 @@ int kubernetes_agents_review(const struct kubernetes_agents_spec *s, size_t *ret
     if (!asked)
         return 0;
     if (!s->api->versions[KUBE_NODEFAULTS]) {
-        buf_printf(s->out, "no  NodeFaults are not served: no agent could be asked (kubectl apply -k deploy/agent)\n");
+        buf_printf(s->out, "no  NodeFaults of chaosd.io/v1alpha1 are not served: no agent could be asked (kubectl apply -k deploy/agent)\n");
         *ret_missing = 1;
         return 0;
     }

@@ -146,7 +146,7 @@ size_t kubernetes_on_node(struct cluster *c, const char *node, const struct pod 
     struct kubernetes *k = kubernetes_self(c);
     size_t n = 0;
     for (size_t i = 0; i < k->pod_count && n < max; i++)
-        if (strcmp(k->pods[i]->pub.node, node) == 0)
+        if (strcmp(k->pods[i]->pub.node, node) == 0 && !k->pods[i]->pub.of_node)
             list[n++] = &k->pods[i]->pub;
     return n;
 }

@@ -148,6 +148,7 @@ static struct kube_pod *pod_new(struct kubernetes *k, const struct kube_view *v)
     p->pub.labels = p->labels;
     p->pub.annotations = p->annotations;
     p->pub.created_s = v->created_s;
+    p->pub.of_node = v->mirror;
     return p;
 }
 
@@ -333,8 +334,6 @@ void kubernetes_pod_told(struct following *f, const struct kube_event *e) {
     if (e->before && strcmp(was.uid, v.uid) != 0) /* another by the same name: its end was not seen */
         gone(k, was.uid, e->seen_ns);
     struct kube_pod *p = kubernetes_pod_find(k, v.uid);
-    if (v.mirror)
-        return; /* the kubelet's own */
     if (p)
         refresh(k, p, e, &v);
     else
@@ -348,8 +347,7 @@ void kubernetes_pods_begin(struct kubernetes *k) {
             struct kube_view v;
             kube_object_view(o, &v);
             const struct kube_event e = {.what = KUBE_ADDED, .object = o, .listed = true, .seen_ns = loop_now()};
-            if (!v.mirror)
-                appear(k, &e, &v);
+            appear(k, &e, &v);
         }
     }
 }

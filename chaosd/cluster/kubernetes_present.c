@@ -59,7 +59,7 @@ static size_t keep(struct kubernetes *k, struct arena *a, struct candidate *list
         struct candidate *c = &list[n];
         *c = (struct candidate){.uid = arena_strdup(a, p->uid), .name = arena_strdup(a, p->name), .namespace = arena_strdup(a, p->namespace),
                                 .node = arena_strdup(a, p->node), .phase = pod_phase_names[p->phase], .owners = keep_owners(a, p->owners),
-                                .created_s = p->created_s};
+                                .created_s = p->created_s, .of_node = p->of_node};
         if (!p->terminating && keep_json(a, p->labels, &c->labels) == 0 && keep_json(a, p->annotations, &c->annotations) == 0)
             n++;
     }

@@ -3,7 +3,6 @@
 #include "fault/ask.h"
 
 #include "base/cleanup.h"
-#include "base/timestamp.h"
 #include "base/units.h"
 #include "fault/net.h"
 #include "fault/object.h"
@@ -17,13 +16,6 @@
 #define PAST_NS NS_PER_S
 
 /* --- in --- */
-
-static void say_end(const struct ask *a, char *out, size_t size) {
-    char stamp[TIMESTAMP_SIZE];
-    timestamp_format(a->deadline_wall_ns, stamp);
-    snprintf(out, size, "no word of its end from the agent on node %s (NodeFault %s/%s)%s%s; the node ends it by itself at %s by its own clock", a->node,
-             a->all->namespace, a->name, *a->all->blind ? ": " : "", a->all->blind, stamp);
-}
 
 static void on_silence(struct ask *a) {
     struct fault_act *act = a->act;
@@ -93,12 +85,12 @@ static int inject(struct fault_act *act, const struct pod *victim, struct error 
 /* --- out --- */
 
 static void on_no_word(struct ask *a) {
-    char why[1200];
+    char why[ASK_WHY];
     struct fault_act *act = a->act;
     const int64_t last = a->deadline_ns + a->drain_ns + PAST_NS;
     if (!act)
         return;
-    say_end(a, why, sizeof why);
+    ask_say_end(a, why);
     if (loop_now() < last) { /* the kernel's deadline is what is left to wait for */
         timer_at(a->timer, last);
         act->trouble(act, why);
@@ -117,7 +109,7 @@ static int revert(struct fault_act *act, struct error *err) {
     a->due = on_no_word;
     act->revert_ns = (word > last ? word : last) - now + 2 * NS_PER_S; /* our own limits are before it */
     timer_at(a->timer, word);
-    if (!a->created)
+    if (!a->accepted)
         ask_delete(a);
     else if (now < a->deadline_ns)
         ask_end(a);

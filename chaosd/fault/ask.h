@@ -18,7 +18,7 @@ void asks_free(struct asks *all); /* NULL-safe; before the cluster goes */
 
 #include "agent/node_fault.h"
 
-enum { ASK_TEXT = 254 };
+enum { ASK_TEXT = 254, ASK_WHY = 1200 };
 #define ASK_NS (10 * NS_PER_S)      /* an agent that did not answer in this time is none */
 #define ASK_ONCE_NS (30 * NS_PER_S) /* deadline of what is done once, and held by nobody */
 
@@ -33,7 +33,7 @@ struct ask { /* one NodeFault; outlives its act until the object is gone */
     struct timer *timer;
     void (*due)(struct ask *a);     /* the timer's */
     json_t *peers;                  /* as last asked for; NULL: none */
-    bool created, accepted, in, observed, over, leaving, unwanted, gone; /* over: the agent said so; unwanted: to be deleted once it is created */
+    bool created, accepted, in, observed, over, leaving, unwanted, gone, stale; /* stale: the last change of peers did not arrive. over: the agent said so; unwanted: to be deleted once it is created */
     int64_t asked_ns, deadline_ns, drain_ns; /* deadline: CLOCK_MONOTONIC */
     int64_t deadline_wall_ns;
     char trouble[256]; /* as told last */
@@ -57,5 +57,6 @@ int ask_spec(struct ask *a, const struct pod *victim, json_t **ret, struct error
 int ask_peers(struct fault_act *act, json_t **ret, struct error *err);
 
 int ask_create(struct ask *a, const json_t *object, struct error *err);
+void ask_say_end(const struct ask *a, char out[ASK_WHY]); /* that nobody told of it, and when it ends by itself */
 void ask_end(struct ask *a);       /* asks its agent to end it now */
 void ask_delete(struct ask *a);    /* whoever said what: it is to be gone */

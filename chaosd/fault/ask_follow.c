@@ -5,7 +5,6 @@
 #include "base/timestamp.h"
 #include "fault/ask.h"
 #include "fault/object.h"
-#include "kube/watch.h"
 
 #include <errno.h>
 #include <string.h>
@@ -32,16 +31,36 @@ static void ask_free(struct ask *a) {
 
 /* --- gone --- */
 
+void ask_say_end(const struct ask *a, char out[ASK_WHY]) {
+    char stamp[TIMESTAMP_SIZE];
+    timestamp_format(a->deadline_wall_ns, stamp);
+    snprintf(out, ASK_WHY, "no word of its end from the agent on node %s (NodeFault %s/%s)%s%s; the node ends it by itself at %s by its own clock", a->node,
+             a->all->namespace, a->name, *a->all->blind ? ": " : "", a->all->blind, stamp);
+}
+
+static void unheard(struct ask *a, const char *why) {
+    char text[ASK_WHY];
+    if (!*a->all->blind)
+        snprintf(a->all->blind, sizeof a->all->blind, "%s", why);
+    ask_say_end(a, text);
+    a->act->revert_failed(a->act, text);
+}
+
 static void on_deleted(const struct kube_answer *answer, void *arg) {
     struct ask *a = arg;
     const bool waited_for = a->act && a->leaving && !a->over, done = answer->trouble == KUBE_OK || answer->trouble == KUBE_NOT_FOUND;
     a->deletion = NULL;
+    if (waited_for && !done && loop_now() < a->deadline_ns + a->drain_ns) { /* until then it may still be in effect */
+        a->due = ask_delete;
+        timer_after(a->timer, NS_PER_S);
+        return;
+    }
     a->gone = true; /* or, where the server was out of reach, whoever sweeps takes it: it ends by itself */
     timer_stop(a->timer);
     if (waited_for && done)
         a->act->reverted(a->act, "its NodeFault was deleted before anything was heard of it", NULL);
     else if (waited_for)
-        a->act->revert_failed(a->act, answer->why);
+        unheard(a, answer->why);
     changed(a->all);
 }
 
@@ -97,9 +116,13 @@ static bool by_rule(const char *reason) {
 }
 
 static void refused(struct ask *a, const struct node_fault_status *s) {
-    const char *reason = s->reason ? s->reason : "Failed";
+    const char *reason = s->reason ? s->reason : node_fault_phase_names[s->phase];
     struct fault_act *act = a->act;
     a->over = true;
+    if (a->leaving) {
+        act->reverted(act, "it was never in effect", NULL);
+        return;
+    }
     act->rule = by_rule(reason) ? reason : NULL;
     object_refused(act, act->rule ? -EBUSY : -EIO, "the agent on node %s: %s%s%s", a->node, reason, s->message ? ": " : "", s->message ? s->message : "");
 }
@@ -152,9 +175,9 @@ static void apply(struct ask *a, const struct node_fault_status *s, int64_t seen
     a->accepted |= s->phase != NODE_FAULT_PENDING;
     if (a->over)
         return;
-    if (a->act && !a->in && s->phase == NODE_FAULT_FAILED)
+    if (a->act && !a->in && (s->phase == NODE_FAULT_FAILED || (s->phase == NODE_FAULT_ENDED && !s->in_effect_boot_ns && !s->in_effect_wall_ns)))
         refused(a, s);
-    if (a->act && !a->in && (s->phase == NODE_FAULT_IN_EFFECT || s->phase == NODE_FAULT_ENDED))
+    if (a->act && !a->in && !a->over && (s->phase == NODE_FAULT_IN_EFFECT || s->phase == NODE_FAULT_ENDED))
         became_effective(a, s, seen_ns);
     if (a->act && a->in && !a->observed && json_object_size(s->proof)) {
         a->observed = true;
@@ -179,12 +202,12 @@ static struct ask *find(const struct asks *all, const char *name) {
 
 /* Somebody took the object: that ends the fault, and its agent has nowhere to say so. */
 static void vanished(struct ask *a) {
-    const bool ours = a->deletion || a->gone;
+    if (a->deletion) /* ours: its answer is about to come */
+        return;
     a->gone = true;
-    kube_cancel(take_ptr(a->deletion));
-    if (!ours && a->act && !a->in)
+    if (a->act && !a->in && !a->leaving)
         object_refused(a->act, -EIO, "its NodeFault %s/%s was deleted by somebody else", a->all->namespace, a->name);
-    else if (!ours && a->act && a->holds && !a->over)
+    else if (a->act && a->holds && !a->over)
         a->act->reverted(a->act, "its NodeFault was deleted by somebody else", NULL);
     changed(a->all);
 }
@@ -221,17 +244,16 @@ static void on_told(const struct kube_event *e, void *arg) {
 /* --- creating and changing --- */
 
 static void not_created(struct ask *a, const struct kube_answer *answer) {
-    a->gone = true; /* as far as we know: what may be there after all is deleted when the act is taken back */
-    if (answer->trouble == KUBE_NOT_FOUND)
-        object_refused(a->act, -EIO, "there are no agents to ask: NodeFaults are not served, or there is no namespace %s (kubectl apply -k deploy/agent)",
+    a->gone = !answer->unknown || (!a->holds && !a->leaving); /* what may be there after all is deleted when the act is taken back */
+    if (a->leaving && !a->gone)
+        return;
+    if (a->leaving)
+        a->act->reverted(a->act, "it was never in effect", NULL);
+    else if (answer->trouble == KUBE_NOT_FOUND)
+        object_refused(a->act, -EIO, "there are no agents to ask: NodeFaults of " NODE_FAULT_API " are not served, or there is no namespace %s (kubectl apply -k deploy/agent)",
                        a->all->namespace);
-    else if (answer->unknown && !a->holds)
-        object_refused(a->act, -EINPROGRESS, "%s", answer->why);
-    else if (answer->unknown) {
-        a->gone = false;
-        object_refused(a->act, -EINPROGRESS, "%s", answer->why);
-    } else
-        object_refused(a->act, -EIO, "%s", answer->why);
+    else
+        object_refused(a->act, answer->unknown ? -EINPROGRESS : -EIO, "%s", answer->why);
 }
 
 static void on_created(const struct kube_answer *answer, void *arg) {
@@ -263,8 +285,12 @@ int ask_create(struct ask *a, const json_t *object, struct error *err) {
 static void on_changed(const struct kube_answer *answer, void *arg) {
     struct ask *a = arg;
     a->call = NULL;
-    if (answer->trouble == KUBE_NOT_FOUND && !a->gone && !a->deletion)
+    if (answer->trouble == KUBE_NOT_FOUND && !a->gone)
         vanished(a);
+    else if (answer->trouble != KUBE_OK && !a->leaving) {
+        a->stale = true;
+        asks_pods_changed(a->all->env);
+    }
 }
 
 static void change(struct ask *a, json_t *spec /* stolen */) {
@@ -285,7 +311,8 @@ static void renew(struct ask *a) {
     json_t *peers = NULL;
     if (!a->act || !a->peers || !a->created || a->leaving || a->over || a->gone || ask_peers(a->act, &peers, &ignored) < 0)
         return; /* none at all would mean every far end: it stays as it was */
-    if (peers && !json_equal(peers, a->peers)) {
+    if (peers && (a->stale || !json_equal(peers, a->peers))) {
+        a->stale = false;
         json_decref(a->peers);
         a->peers = json_incref(peers);
         change(a, json_pack("{s:O}", "peers", peers));

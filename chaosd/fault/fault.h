@@ -97,6 +97,9 @@ struct fault_kind {
     {.name = FAULT_HOST_NETWORK, .type = F_BOOL, .offset = offsetof(owner, at),                                                            \
      .doc = "In a Kubernetes: also pods in their node's own network; else such a pod is refused."}
 
+/* Could the kind do anything to it? A static pod's object is but a mirror. */
+static inline bool fault_meets(const struct fault_kind *k, const struct candidate *c) { return !c->of_node || !(k->needs & CLUSTER_OBJECTS); }
+
 /* As takes, whatever the params. */
 static inline bool fault_takes(const void *params) {
     (void)params;

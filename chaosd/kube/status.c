@@ -138,6 +138,12 @@ enum kube_trouble kube_status(const struct kube_where *w, int status, const char
         return KUBE_OK;
     bool is_status = strcmp(json_str_or(body, "kind", ""), "Status") == 0;
     const char *message = message_of(is_status ? body : NULL, tmp, sizeof tmp);
+    /* An API server's own page, for a group or a version of it that it does not have. */
+    if (!is_status && status == 404 && has(w->group) && strchr(w->group, '.') && strncmp(content_type ? content_type : "", "text/plain", 10) == 0) {
+        error_set(err, 0, "%s: the server has no %s of %s, or not in this version: is the CustomResourceDefinition installed that comes with this program?",
+                  where, w->resource, w->group);
+        return KUBE_NOT_FOUND;
+    }
     if (!is_status && status != 401 && status != 403 && status != 429 && status < 500) {
         error_set(err, 0,
                   "%s: an answer %d of type \"%.60s\" that is no Kubernetes Status: is this URL an API server's, or does a proxy answer?",

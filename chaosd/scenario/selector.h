@@ -55,6 +55,7 @@ struct candidate {
     const struct pod_owners *owners;    /* the nearest first; NULL: none */
     int64_t created_s;                  /* wall clock; 0: not known */
     int64_t now_s;                      /* wall clock of this look at it, by which its age counts; 0: not known, and minAge is not asked */
+    bool of_node;                       /* a static pod, which has no object of its own */
     const void *tag;                    /* the caller's */
 };
 

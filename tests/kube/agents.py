@@ -70,6 +70,7 @@ class Agents:
              "metadata": {"name": name, "namespace": NAMESPACE, "labels": {"chaosd.io/node": pod["spec"]["nodeName"], "chaosd.io/run": run}},
              "spec": {"protocol": 1, "run": run, "fault": "by-hand", "act": act, "kind": kind, "params": params or {}, "node": pod["spec"]["nodeName"],
                       "pod": {k: pod["metadata"][k] for k in ("namespace", "name", "uid")}, "notBefore": stamp(now), "deadline": stamp(now + hold), **more}}
+        self.forget(name)
         self.lab.kubectl("create", "--filename", "-", input=json.dumps(o))
         return name
 
@@ -77,7 +78,9 @@ class Agents:
         """The NodeFault once it is in one of these."""
         def there():
             f = self.fault(name)
-            return f if f and f.get("status", {}).get("phase") in phases else None
+            phase = f.get("status", {}).get("phase") if f else None
+            assert phase in phases or phase not in ("Ended", "Failed"), f"{name} is not {' or '.join(phases)}: {brief(f)}"
+            return f if phase in phases else None
         try:
             return until(f"{name} is {' or '.join(phases)}", there, seconds)[0]
         except AssertionError as e:
@@ -179,4 +182,4 @@ def annotate(lab, node, stop):
 
 
 def brief(o):
-    return json.dumps(o)[:2000]
+    return json.dumps(o and {k: o.get(k) for k in ("spec", "status")})[:2000]

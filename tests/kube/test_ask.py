@@ -189,6 +189,9 @@ def test_it_is_ended_from_outside():
         with Nodes().begin(lambda o: [(0.02, in_effect(proof=PROOF)), (0.2, ended(reason))]) as api, Scratch() as s:
             a = run(s, api, PARTITION)
             assert a.one("revert", "ok")["data"]["why"] == words and gone(api), a.all
+    with Nodes().begin(lambda o: [(0.02, accepted()), (0.05, {"phase": "Ended", "reason": "Stopped", "endedAt": stamp()})]) as api, Scratch() as s:
+        a = run(s, api, PARTITION)  # before it was in effect
+        assert a.one("act", "info")["data"]["guard"] == "Stopped" and not a.of("act", "ok") and not a.of("revert"), a.all
     with Nodes().begin(lambda o: [(0.02, in_effect(proof=PROOF)), (0.2, {"phase": "Failed", "reason": "Lost", "message": "its filter is gone"})]) as api, Scratch() as s:
         a = run(s, api, PARTITION)
         assert "Lost: its filter is gone" in a.one("revert", "ok")["data"]["why"] and gone(api), a.all
@@ -277,6 +280,25 @@ def test_an_interrupt_ends_all():
         assert n >= 1 and time.monotonic() - began < 5 * SLOW and len(a.of("revert", "ok")) == n and not a.of("revert", "fail"), out
         assert gone(api) and [x for x in patches(api)] == [{"end": True}] * n
         nothing_left(s)
+
+
+def test_an_interrupt_before_anything_was_heard():
+    def unheard(o):
+        return []
+
+    def slow(o):
+        return [(0.01, accepted())] if not o["spec"].get("end") else [(0.05, ended("Asked"))]
+
+    for say in (unheard, slow):
+        with Nodes().begin(say) as api, Scratch() as s:
+            p = subprocess.Popen([CHAOSD, "run", scenario(s, api, LONG, duration="60s"), "--yes", "--out", s.dir / "out"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(s), cwd=s.dir)
+            until(lambda: api.objects("nodefaults"), "asked for")
+            time.sleep(0.4)
+            p.send_signal(signal.SIGINT)
+            out = p.communicate(timeout=30 * SLOW)[0]
+            a = Acts(s)
+            assert a.one("act", "unknown") and a.one("revert", "ok") and p.returncode == 4 and gone(api), out
+            nothing_left(s)
 
 
 def test_an_agent_that_says_nothing_of_the_end():
@@ -372,68 +394,6 @@ def test_a_run_sweeps_too():
         left_over(api, "now-1", 60)
         run(s, api, PARTITION)
         assert names(api) == ["now-1"], names(api)
-
-
-# --- before it ---
-
-def agent(api, node, version=None, ready=True):
-    if version is None:
-        version = subprocess.run([CHAOSD, "version"], capture_output=True, text=True, check=True).stdout.split()[1]
-    api.put("pods", objects.pod(f"chaosd-agent-{node}", namespace=NS, node=node, ready=ready, labels={"app.kubernetes.io/name": "chaosd-agent", "app.kubernetes.io/version": version}))
-
-
-def check(s, api, code, fault=PARTITION):
-    path = scenario(s, api, fault, duration="10s")
-    return expect_exit(subprocess.run([CHAOSD, "check", path], capture_output=True, text=True, timeout=60 * SLOW, env=environment(s)), code).stdout.splitlines()
-
-
-def test_check_looks_for_agents():
-    with Nodes() as api, Scratch() as s:
-        said = check(s, api, 1)
-        for n in (1, 2):
-            assert f"no  node node-{n} has no agent: faults on its pods will fail (kubectl get pods -n {NS})" in said, said
-        agent(api, "node-1")
-        said = check(s, api, 0)
-        assert "!!  node node-2 has no agent: faults on its pods will fail (kubectl get pods -n chaosd-agent)" in said and not any("node-1" in x for x in said), said
-        agent(api, "node-2", ready=False)
-        assert any("!!  node node-2 has an agent that is not ready" in x for x in check(s, api, 0))
-        agent(api, "node-2", version="0.0.9")
-        assert any("!!  the agent on node node-2 is of version 0.0.9, and this is " in x for x in check(s, api, 0))
-        agent(api, "node-2")
-        said = check(s, api, 0)
-        assert "ok  an agent is ready on each of the 2 nodes of the selected pods" in said and not any(x.startswith(("!!", "no")) for x in said), said
-        assert "ok  fault hit: may create, get, list, watch, patch, delete nodefaults in chaosd-agent" in said, said
-        api.forbidden |= {("list", "pods", NS)}
-        assert any("!!  whether there is an agent on each node cannot be seen: " in x for x in check(s, api, 0))
-        said = check(s, api, 0, fault=f"pod-delete: {{{SELECT}}}")
-        assert not any("agent" in x or "nodefaults" in x for x in said), said
-
-
-def test_check_names_the_rights():
-    with Nodes() as api, Scratch() as s:
-        agent(api, "node-1"), agent(api, "node-2")
-        api.forbidden |= {("create", "nodefaults"), ("patch", "nodefaults")}
-        said = check(s, api, 1)
-        assert 'no  fault hit: may not create, patch nodefaults in chaosd-agent: add {apiGroups: ["chaosd.io"], resources: ["nodefaults"], verbs: ["create", "patch"]}' in said, said
-        role = said[said.index("---"):]
-        assert "metadata: {name: chaosd-drill, namespace: chaosd-agent}" in role
-        assert '  - {apiGroups: ["chaosd.io"], resources: ["nodefaults"], verbs: ["create", "get", "list", "watch", "patch", "delete"]}' in role, role
-    with Nodes(served=False) as api, Scratch() as s:
-        said = check(s, api, 1)
-        assert "no  NodeFaults are not served: no agent could be asked (kubectl apply -k deploy/agent)" in said, said
-
-
-def test_guards_count_what_agents_do():
-    """Whoever is paused or cut off serves nobody, and a quorum is kept."""
-    for kind in (f"pod-pause: {{{SELECT}, mode: all}}\n    for: 1s", f"net-partition: {{{SELECT}, mode: all}}\n    for: 1s", f"pod-kill: {{{SELECT}, mode: all}}",
-                 f"container-pause: {{{SELECT}, mode: all}}\n    for: 1s"):
-        with Nodes(kind="StatefulSet").begin(good) as api, Scratch() as s:
-            a = run(s, api, kind, guards="")
-            skips = [e["data"].get("guard") for e in a.of("act", "info")]
-            assert len(api.asked_for) == 1 and skips == ["quorum", "quorum"], (kind, skips)
-    with Nodes(kind="StatefulSet").begin(good) as api, Scratch() as s:
-        run(s, api, f"net-delay: {{{SELECT}, mode: all, delay: {{latency: 10ms}}}}\n    for: 1s", guards="")
-        assert len(api.asked_for) == 3
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 /* Both cgroup versions, as far as this machine has them. */
 #include "net_util.h"
 
+#include "cluster/undo.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -84,7 +86,46 @@ static void test_newest_is_preferred(void **state) {
     assert_int_equal(t.version, newest);
 }
 
+/* A container's group is no run's of ours: the record of a node's agent names several, and they are known by the ID in their names. */
+static void test_containers_are_thawed_by_a_record(void **state) {
+    (void)state;
+    NEED_ROOT();
+    struct error err = {{0}};
+    struct cgroup_tree t;
+    char base[CGROUP_PATH_MAX], pod[2][CGROUP_PATH_MAX + 160];
+    pid_t pids[2];
+    OK(cgroup_find(&t, &err));
+    cgroup_mount(&t, base, sizeof base);
+    snprintf(base + strlen(base), sizeof base - strlen(base), "/test%x", (unsigned)getpid());
+    for (int i = 0; i < 2; i++) {
+        snprintf(pod[i], sizeof pod[i], "%s/%d6ac8250f9c4ef3ad6c36bd7ec3078bda67cc1a6754e55e5a24763d1ce74385a", base, i);
+        OK(cgroup_create(pod[i], &err));
+        pids[i] = enter_and_wait(pod[i]);
+    }
+    usleep(20000);
+    for (int i = 0; i < 2; i++) {
+        OK(cgroup_freeze(pod[i], true, &err));
+        assert_true(frozen_is(pod[i], true));
+    }
+    cleanup_json json_t *undo = json_pack("{s:s, s:[s, s, s]}", "kind", "thaw", "cgroups", pod[0], "/nowhere/66ac8250f9c4ef3ad6c36bd7ec3078bda67cc1a6754e55e5a24763d1ce74385a", pod[1]);
+    OK(undo_apply(undo, &err));
+    for (int i = 0; i < 2; i++) {
+        assert_true(frozen_is(pod[i], false));
+        OK(cgroup_freeze(pod[i], true, &err));
+        assert_true(frozen_is(pod[i], true));
+    }
+    cleanup_json json_t *bad = json_pack("{s:s, s:[s, s]}", "kind", "thaw", "cgroups", base, pod[1]);
+    assert_int_equal(undo_apply(bad, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "is no control group of ours"));
+    assert_true(frozen_is(pod[1], false)); /* what can be undone is */
+    assert_true(frozen_is(pod[0], true));
+    OK(cgroup_kill(base, 5 * NS_PER_S, &err));
+    for (int i = 0; i < 2; i++)
+        waitpid(pids[i], NULL, 0);
+    OK(cgroup_remove(base, &err));
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_each_tree), cmocka_unit_test(test_newest_is_preferred)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_each_tree), cmocka_unit_test(test_newest_is_preferred), cmocka_unit_test(test_containers_are_thawed_by_a_record)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

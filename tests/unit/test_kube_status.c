@@ -81,6 +81,17 @@ static void sentences(void **unused) {
     }
 }
 
+static void a_group_that_is_not_served(void **unused) {
+    (void)unused;
+    static const struct kube_where ours = {.verb = "list", .group = "chaosd.io", .resource = "nodefaults", .namespace = "chaosd-agent"};
+    struct error err = {{0}};
+    assert_int_equal(kube_status(&ours, 404, "text/plain; charset=utf-8", NULL, &err), KUBE_NOT_FOUND);
+    assert_non_null(strstr(err.text, "the server has no nodefaults of chaosd.io, or not in this version"));
+    assert_int_equal(kube_status(&ours, 404, "text/html", NULL, &err), KUBE_NOT_API);
+    assert_int_equal(kube_status(&ours, 404, NULL, NULL, &err), KUBE_NOT_API);
+    assert_int_equal(kube_status(&deleting, 404, "text/plain", NULL, &err), KUBE_NOT_API); /* pods are always served */
+}
+
 static void a_path_has_a_rule_of_its_own(void **unused) {
     (void)unused;
     char rule[200];
@@ -144,7 +155,7 @@ static void lines_of_a_watch(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sentences),
+        cmocka_unit_test(sentences), cmocka_unit_test(a_group_that_is_not_served),
         cmocka_unit_test(a_path_has_a_rule_of_its_own),
         cmocka_unit_test(retry_after),
         cmocka_unit_test(versions_that_both_sides_know),
