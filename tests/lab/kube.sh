@@ -18,13 +18,14 @@
 #
 # KUBE_VM=1 with up: the nodes run under Debian's kernel in a QEMU guest (vm.sh), whose network card is on the same bridge. For what this machine's
 # kernel has not. All commands are the same; the pids are the guest's. The part "guest" is QEMU, and DIR/guest/parts/PART/log are the nodes' logs.
-# Files of this machine that change later may look old from in there: what is new goes in by standard input (node) or as an image (load).
+# Files of this machine that change later may look old from in there: what is new goes in by standard input (node) or as an image (load). With
+# LAB_CLOCK=guest besides, its clock is its own and stands still where the machine has no time for it: truer to measure by, but it falls behind by minutes.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 PATH=$PATH:/usr/sbin:/sbin
 say() { echo "kube: $*" >&2; }
 fail() { say "$*"; exit 1; }
-usage() { sed -n '3,22s/^# \{0,1\}//p' "$0"; exit 64; }
+usage() { sed -n '3,23s/^# \{0,1\}//p' "$0"; exit 64; }
 
 # --- processes: known by pid and start time, as they wrote it down themselves ---
 pid_of() { # part: its pid, if it lives
@@ -51,7 +52,10 @@ inside() { # home, command...: in the network, mount, pid and host name namespac
 in_vm() { [ -e "$D/vm" ]; } # is this the host of a guest with the nodes?
 guest() { in_fabric python3 "$here/remote.py" call 10.200.0.253 1 "$@"; }
 guest_kube() { local command=$1; shift; guest env KUBE_PATIENCE="${KUBE_PATIENCE:-1}" bash "$here/kube.sh" "$command" "$D/guest" "$@"; }
-log_of() { say "the end of $D/parts/$1/log:"; tail -n 8 "$D/parts/$1/log" >&2 || true; }
+log_of() {
+  local log=$D/parts/$1/log; [[ $1 != node-* ]] || ! in_vm || log=$D/guest/parts/$1/log
+  say "the end of $log:"; tail -n 8 "$log" >&2 || true
+}
 
 begin() { # part
   local p=$1 home=fabric

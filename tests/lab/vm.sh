@@ -122,7 +122,7 @@ qemu() { # accelerator, command line, more; the shell that calls it becomes the 
   [ "$accel" = kvm ] || [ "${LAB_CLOCK:-}" = host ] || as=(-smp 1 -icount "shift=1,sleep=on" -rtc clock=vm)
   exec qemu-system-x86_64 -accel "$accel" "${as[@]}" -cpu max -m "${LAB_MEMORY:-2G}" -nodefaults -no-user-config -display none -no-reboot \
     -serial "file:$job/console" -kernel "$cache/kernel/boot/vmlinuz-$release" -initrd "$job/initramfs" \
-    -append "console=ttyS0 quiet panic=-1 mitigations=off $stall ${LAB_LINE:-} $line" "$@" </dev/null >"$job/qemu" 2>&1
+    -append "console=ttyS0 quiet panic=-1 mitigations=off $stall $line" "$@" </dev/null >"$job/qemu" 2>&1
 }
 
 # /dev/kvm may be there and hang a guest before it boots: believed after a probe, once per boot of this machine.
