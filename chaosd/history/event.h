@@ -34,6 +34,8 @@
  *                          "role","role_asked","role_seen","role_data":{},"for_ns","why"}; fail with "why"; phase "info" with
  *                          kind "skip" when there was no candidate or a guard refused: {"id","fault","occurrence","why","guard"}
  *                         "ok" of a network fault: {"device","by":"netem"|"drop","share_ppm" (of those named; absent: all),"peers","filters_before"}
+ *                         "ok" of a node's agent: {"asked","seen" (the run's clock), "node","node_in_effect","node_in_effect_boot_ns" (the node's: wall clock,
+ *                         CLOCK_BOOTTIME),"agent" (its version),"nodefault","peers"}; a skip's "guard" may be the agent's word: Busy, TooMany, Stopped
  *   fault/observed  info  {"id","proof"}                       the effect was seen; of a network fault with {"packets","bytes"} and,
  *                         through netem, {"queue_sent","queue_dropped"}
  *   fault/trouble   info  {"id","why"}                         it is not in effect as asked (any more)

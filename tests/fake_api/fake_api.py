@@ -227,6 +227,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.review(body, user)
             return
         served = ["v1"] if not group else objects.GROUPS[api.release].get(group, []) + [c.version for c in api.custom.values() if c.group == group]
+        if group and not served:  # of a group that nobody registered it knows nothing, and says so as any web server would
+            self.answer(404, b"404 page not found\n", "text/plain; charset=utf-8")
+            return
         if api.kind_of(plural) is None or api.kind_of(plural)[0] != group or (where["version"] or "v1") not in served:
             self.status(404, "NotFound", "the server could not find the requested resource")
             return

@@ -242,8 +242,9 @@ static void tables_keep_what_they_say(void **unused) {
     const char *const keys[] = {"a", "b", NULL};
     assert_int_equal(kube_tables_init(&t, &kube_kinds[KUBE_PODS], keys, &err), 0);
     assert_string_equal(t.annotations[0].key, KUBE_MIRROR);
-    assert_string_equal(t.annotations[2].key, "b");
-    assert_null(t.annotations[3].key);
+    assert_string_equal(t.annotations[1].key, KUBE_STATIC_UID);
+    assert_string_equal(t.annotations[3].key, "b");
+    assert_null(t.annotations[4].key);
     const char *many[20] = {0};
     for (int i = 0; i < 16; i++)
         many[i] = "x";
