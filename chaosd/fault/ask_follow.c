@@ -103,6 +103,8 @@ static json_t *told_of(const struct ask *a, const struct node_fault_status *s, i
         json_object_set_new(told, "node_in_effect_boot_ns", json_integer(s->in_effect_boot_ns));
     if (a->peers)
         json_object_set_new(told, "peers", json_integer((json_int_t)json_array_size(a->peers)));
+    if (s->figures) /* by what: as the kind itself tells it */
+        json_object_update_missing(told, (json_t *)s->figures);
     return told;
 }
 

@@ -306,7 +306,7 @@ def test_everything_can_be_taken_away_from_within_the_agents_pod():
     for n in names:
         AGENTS.reaches(n, "InEffect")
     listed = exec_in(agent, "/usr/local/bin/chaosd", "inject", "--list", namespace=NAMESPACE)
-    assert listed.returncode == 0 and "net-partition" in listed.stdout, listed
+    assert listed.returncode == 0 and "node-hand" in listed.stdout, listed
     p = exec_in(agent, "/usr/local/bin/chaosd", "revert", "--all", "--force", namespace=NAMESPACE, timeout=60)
     assert p.returncode == 0, p.stdout + p.stderr
     until("the kernel has nothing of it", lambda: not AGENTS.left().keys() & {"network", "frozen"}, 10)

@@ -99,6 +99,9 @@ def draw():
     return rounds[:ROUNDS]
 
 
+DRAWN = draw()
+
+
 # --- who is killed, and comes back ---
 
 def pid_of(who, drill):
@@ -182,7 +185,7 @@ def address(app):
 
 def scenario(r):
     return (SCENARIO.replace("KIND", r.kind).replace("mode: one, HOW", ", ".join(filter(None, ("mode: one", FAULTS[r.kind])))).replace("AT", f"{AT}s")
-            .replace("HOLD", f"{r.hold}s").replace("LONG", f"{AT + r.hold + 1}s"))
+            .replace("HOLD", f"{r.hold}s").replace("LONG", f"{AT + r.hold + 1:.2f}s"))
 
 
 def carry_out(r):
@@ -225,21 +228,36 @@ def show(rows):
               f"{max(x['last_ms']['max'] for x in rows if x['last_ms']):+.0f} ms from the deadline, {sum(x['late'] for x in rows)} late, {sum(x['left'] for x in rows)} left something")
 
 
-def test_whoever_dies_a_fault_ends_and_leaves_nothing():
+def carry_out_all():
+    """Before the tests, which only judge: a machine that stands still befalls the control as well, and excuses nothing."""
     print(f"# CHAOSD_CRASH_SEED={SEED} CHAOSD_CRASH_ROUNDS={ROUNDS}", flush=True)
-    rounds = draw()
-    for r in rounds:
-        carry_out(r)
+    for r in DRAWN:
+        try:
+            carry_out(r)
+        except AssertionError as e:  # the lab's: what is judged raises nothing
+            print(f"# round {r.number} once more: {e}".replace("\n", "\n# "), flush=True)
+            carry_out(r)
         print(f"# {r.said()}", flush=True)
     start_the_dead()
-    rows = table(rounds)
+    rows = table(DRAWN)
     show(rows)
     if os.environ.get("OUT"):
         with open(os.environ["OUT"], "w") as f:
-            json.dump({"seed": SEED, "rows": rows, "rounds": [vars(r) for r in rounds]}, f, indent=1)
-    bad = [r.said() for r in rounds if r.late or r.left]
-    assert not bad, "\n".join(bad)
-    assert sum(r.hit for r in rounds) >= len(rounds) / 3, "too few had the fault in effect to show anything"
+            json.dump({"seed": SEED, "rows": rows, "rounds": [vars(r) for r in DRAWN]}, f, indent=1)
+
+
+def test_nobody_feels_a_fault_a_second_after_its_deadline():
+    late = [r.said() for r in DRAWN if r.late]
+    assert not late, "\n".join(late)
+
+
+def test_nothing_of_it_is_left_once_an_agent_runs():
+    left = [r.said() for r in DRAWN if r.left]
+    assert not left, "\n".join(left)
+
+
+def test_enough_rounds_had_the_fault_in_effect():
+    assert sum(r.hit for r in DRAWN) >= len(DRAWN) / 3, "too few to show anything"
 
 
 def test_no_nodefault_stays():
@@ -253,6 +271,7 @@ try:
         LAB.kubectl("apply", "--filename", "-", input=PODS)
         for name in ("victim", "control"):
             LAB.kubectl("rollout", "status", "--namespace", "crash", f"deployment/{name}", "--timeout=60s", timeout=90)
+        carry_out_all()
         tap.main()
 finally:
     try:
