@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Runs every test program and script, which all speak TAP, and counts. run.sh [GROUP...], groups: unit fuzz net netem e2e valgrind, and lab, kube,
-# kube-netem, and single ones (e2e/test_acts); netem+kube: these two at a time.
+# kube-netem, and single ones (e2e/test_acts); netem+kube: both kinds at a time.
 # netem: what a kernel without sch_netem cannot run, under Debian's kernel in QEMU, in one boot; where this kernel has it, net and e2e ran it
 # already. lab: there in any case. kube: a Kubernetes of our own; kube-netem: one whose nodes have netem. A skip says why; with CI set, a skip is a
 # failure, unless the machine itself stood still again and again.
@@ -76,7 +76,7 @@ netem_here() { # in the lab: emulated, a program takes ten times as long
 # Most drills wait more than they work: two at a time. Alone goes what measures this machine closely, or ends everybody's network faults. The scenarios
 # have such faults of their own: beside them only goes what is asked of a made-up API server, and ends none (NO_SWEEP).
 goes_alone() { [[ $1 =~ ^test_(inject|net_|figures|truth|selfwatch|bench_short|live|kill9) ]]; }
-fakes=(agent_fake ask ask_around client faults guards provider undo)
+fakes=(ask ask_around client faults guards provider undo) # not agent_fake: it ends everybody's network faults, and goes with kube
 two_at_a_time() { # each argument: what one run of this script is given, one after the other
   local i=0 a
   rm -f "$log"/part.*
@@ -123,7 +123,7 @@ for g in "${groups[@]}"; do
   lab) in_lab ;;
   kube) kube_all ;;
   kube-netem) kube_netem ;;
-  netem+kube) LAB_NICE=10 two_at_a_time netem kube ;;
+  netem+kube) LAB_NICE=10 two_at_a_time "netem kube-netem" kube ;;
   valgrind) [ -n "${SAN:-}" ] || run e2e/valgrind 300 bash tests/e2e/valgrind.sh ;;
   esac
 done
