@@ -189,11 +189,11 @@ lab: deps-check
 	@$(MAKE) --no-print-directory -j$$(nproc) test-programs
 	@B=$(B) bash tests/run.sh lab
 
-# A real Kubernetes, as root: tests/lab/kube.sh says how to look around in one.
+# A real Kubernetes, as root: tests/lab/kube.sh says how to look around in one. Once more with its nodes under Debian's kernel in QEMU, where this one has no netem.
 e2e: deps-kube
 	@$(MAKE) --no-print-directory -j$$(nproc) all $(KUBEPROBE)
 	@bash tests/lab/kube-build.sh >/dev/null
-	@B=$(B) bash tests/run.sh kube
+	@B=$(B) bash tests/run.sh kube kube-netem
 
 # CHAOSD_CRASH_ROUNDS=N CHAOSD_CRASH_SEED=N: so many, the same again. OUT=FILE: the table as JSON too.
 crash: deps-kube

@@ -21,7 +21,7 @@ MS = 50
 OFF = max(1, MS * 0.02)  # ms that it may be off
 QUEUE_TIME = tap.ROOT / "tests" / "lab" / "queue_time.py"
 PACKETS, PAUSE = 60, 0.1
-OTHER = "10.200.0.254"  # an address that is no far end of the fault
+OTHER = "10.200.0.254"  # whence the load asks; to the pod that sends packets it is no far end
 HOLD = 30 * PATIENCE  # s: long enough to measure in, also where a program takes ten times as long
 
 SCENARIO = """
@@ -29,11 +29,15 @@ name: delay
 cluster: {{kubernetes: {{namespaces: [lab]}}}}
 load:
   - name: gets
-    http: {{rate: 2/s, targets: {{url: "http://10.96.0.80"}}, steps: [{{get: /}}], deadline: 10s}}
+    http: {{rate: 5/s, targets: {{url: "http://{address}:8080"}}, steps: [{{get: /}}], deadline: 10s}}
 faults:
   - name: slow
     net-delay: {{selector: {{pods: [{pod}]}}, target: {{selector: {{pods: [{far}]}}}}, delay: {{latency: {ms}ms}}}}
-    at: 1s
+    at: 4s
+    for: {hold}s
+  - name: answers
+    net-delay: {{selector: {{pods: [{far}]}}, externalTargets: [{client}], delay: {{latency: {ms}ms}}}}
+    at: 4s
     for: {hold}s
 duration: {end}s
 settle: 0s
@@ -75,9 +79,12 @@ class Figures:
     def more_than(self, without):
         return f"{self.quarter:.2f} ms in the queue (median {self.median:.2f}; {without.median:.2f} without), ping {self.ping - without.ping:.2f} ms more ({without.ping:.2f} without)"
 
-    def as_asked(self, without):
+    def as_asked(self, without, like=None):
+        """like: tc's own in the same pod. Where that comes to more as well, it is the emulator that is measured, and as much is granted."""
         assert abs(self.quarter - MS) <= OFF and without.median < OFF, self.more_than(without)
         assert self.ping - without.ping > MS - OFF, self.more_than(without)
+        emulated = like and like.median - MS > OFF / 2 and abs(self.median - like.median) <= OFF
+        assert not like or abs(self.median - MS) <= OFF or emulated, self.more_than(without)
 
 
 def tcs_own(pod, far):
@@ -114,18 +121,21 @@ def test_tcs_own_delay_is_measured_true():
 def test_an_agents_delay_is_as_asked():
     pod, far = ends()
     without, tc = Figures(pod, far), tcs_own(pod, far)
-    text = SCENARIO.format(pod=pod["metadata"]["name"], far=far["metadata"]["name"], ms=MS, hold=HOLD, end=HOLD + 5)
+    text = SCENARIO.format(pod=pod["metadata"]["name"], far=far["metadata"]["name"], address=far["status"]["podIP"], client=OTHER, ms=MS, hold=HOLD,
+                           end=HOLD + 8)
     with KubeDrill(LAB, text, timeout=HOLD + 120 * PATIENCE) as d:
         d.wait("fault/act", "ok", fault="slow")
         held = Figures(pod, far)
         other = statistics.median(queued(pod, OTHER))
-        assert [f["status"]["phase"] for f in AGENTS.faults()] == ["InEffect"], f"over before it was measured: {AGENTS.faults()}"
-        f, said = [f for f in d.end(0, 1, 2)["faults"] if f["name"] == "slow"][0], d.said()
+        assert [f["status"]["phase"] for f in AGENTS.faults()] == ["InEffect"] * 2, f"over before it was measured: {AGENTS.faults()}"
+        told, said = d.end(0, 1, 2), d.said()
+    f, load = [f for f in told["faults"] if f["name"] == "slow"][0], told["loads"][0]
+    added = load["latency_ms"]["p50"] - load["baseline"]["p50_ms"]
     print(f"# figure: an agent's {MS} ms in a pod: {held.more_than(without)}; {other:.2f} ms to others; tc's own beside it: {tc.more_than(without)}")
-    hit = re.search(r"is over, (\d+) packets hit", said)
-    assert f["observed"] and f["reverted"] and hit and int(hit[1]) >= 2 * PACKETS, (f, said[-3000:])
-    held.as_asked(without)
-    assert abs(held.median - tc.median) <= OFF, "later than tc's own"
+    print(f"# figure: the load's median latency: {load['latency_ms']['p50']:.1f} ms, {added:.1f} more than before the fault")
+    assert f["observed"] and f["reverted"] and f["affected"] and f["affected"]["packets"] >= 2 * PACKETS, (f, said[-3000:])
+    assert added > MS - 2 * OFF, (added, load)
+    held.as_asked(without, tc)
     assert other < OFF, "others were delayed too"
     until("nothing of it is left", lambda: not left(pod), 10)
     after = statistics.median(queued(pod, far["status"]["podIP"]))

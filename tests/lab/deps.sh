@@ -10,7 +10,7 @@ bench="$build python3 util-linux nginx-light wrk nghttp2-client hey libcmocka-de
 [ "${1:-}" != demo ] || bash "$(dirname "$0")/has_netem.sh" || demo="$demo $lab" # its network faults run in the lab then
 check="$demo $bench chromium valgrind man-db python3-yaml python3-jsonschema \
   openssl redis-server redis-sentinel haproxy patroni python3-etcd python3-psycopg2 postgresql-15 rally"
-kube="$demo python3 util-linux procps iproute2 openssl curl etcd-client containerd runc containernetworking-plugins conntrack iptables busybox-static tini"
+kube="$demo $lab python3 util-linux openssl curl etcd-client containerd runc containernetworking-plugins conntrack iptables busybox-static tini"
 kube_build="golang-1.19-go golang-github-modern-go-reflect2-dev ca-certificates gcc libc6-dev"
 fuzz="$build"
 case "${1:-check}" in
