@@ -132,9 +132,9 @@ def test_an_agents_delay_is_as_asked():
     f, load = [f for f in told["faults"] if f["name"] == "slow"][0], told["loads"][0]
     added = load["latency_ms"]["p50"] - load["baseline"]["p50_ms"]
     print(f"# figure: an agent's {MS} ms in a pod: {held.more_than(without)}; {other:.2f} ms to others; tc's own beside it: {tc.more_than(without)}")
-    print(f"# figure: the load's median latency: {load['latency_ms']['p50']:.1f} ms, {added:.1f} more than before the fault")
+    print(f"# figure: the load's median latency: {load['latency_ms']['p50']:.1f} ms, {added:.1f} more than before the fault: a connection a request, so two packets of the pod's come late")
     assert f["observed"] and f["reverted"] and f["affected"] and f["affected"]["packets"] >= 2 * PACKETS, (f, said[-3000:])
-    assert added > MS - 2 * OFF, (added, load)
+    assert added > 1.5 * MS, (added, load)
     held.as_asked(without, tc)
     assert other < OFF, "others were delayed too"
     until("nothing of it is left", lambda: not left(pod), 10)
