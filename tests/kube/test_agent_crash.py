@@ -275,7 +275,10 @@ try:
         for name in ("victim", "control"):
             LAB.kubectl("rollout", "status", "--namespace", "crash", f"deployment/{name}", "--timeout=60s", timeout=90)
         carry_out_all()
-        tap.main()
+        try:
+            tap.main()
+        finally:
+            start_the_dead()  # what ends only when it finds its lease lost
 finally:
     try:
         LAB.kubectl("delete", "namespace", "crash", "--ignore-not-found", "--timeout=60s", timeout=90, check=False)
