@@ -132,7 +132,10 @@ static void sweep_reaper(struct sweep *s, const struct reaper_seen *r) {
     undo_describe(r->undo, what, sizeof what);
     if (r->agent) {
         s->kept++;
-        printf("agent: %s: left, process %d holds it\n", what, (int)r->agent);
+        if (r->agent > 0)
+            printf("agent: %s: left, process %d holds it\n", what, (int)r->agent);
+        else
+            printf("agent: %s: left, an agent in another pid namespace may hold it\n", what);
         return;
     }
     int rc = undo_apply(r->undo, &err);

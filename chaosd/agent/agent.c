@@ -2,7 +2,6 @@
 /* Start, watches and end of the node's agent. Nothing is done before both watches have told all that there is. */
 #include "agent/agent_priv.h"
 
-#include "agent/pod_cgroup.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -127,6 +126,8 @@ static void begin(struct agent *a) {
     a->begun = true;
     a->stopped = wants_stop(a);
     agent_log(NULL, "node %s, NodeFaults of namespace %s, version %s%s", a->o.node, a->namespace, CHAOSD_VERSION, a->stopped ? ", stopped by annotation" : "");
+    if (kube_store_count(kube_watch_store(a->self)) == 0)
+        agent_log(NULL, "the cluster has no node of that name: nobody will ask for anything here");
     int rc = leftover_find(a, &l, &err);
     if (rc < 0)
         agent_log(NULL, "what an earlier agent left: %s", err.text);
@@ -230,6 +231,8 @@ static void look_where_we_are(struct agent *a) {
     const char *host = getenv("KUBERNETES_SERVICE_HOST");
     cgroup_see_all();
     a->contained = fs_read("/proc/self/cgroup", 65536, &text, NULL) == 0 && text.len && pod_cgroup_parse(text.data, &group);
+    if (a->contained)
+        snprintf(a->own_pod, sizeof a->own_pod, "%s", group.uid);
     a->hidden = !a->contained && host && *host;
 }
 

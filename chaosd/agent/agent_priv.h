@@ -5,6 +5,7 @@
 #include "agent/agent.h"
 #include "agent/node_cluster.h"
 #include "agent/node_params.h"
+#include "agent/pod_cgroup.h"
 #include "agent/report.h"
 #include "cluster/reaper.h"
 #include "history/journal.h"
@@ -35,6 +36,7 @@ struct agent {
     bool stopped;    /* the kill switch */
     bool leaving;    /* TERM */
     bool ended;      /* and all is ended: it is only to be said */
+    char own_pod[POD_UID_SIZE]; /* its UID; "": it runs in none */
     bool contained;  /* it runs in a pod's container, which its reapers must leave */
     bool hidden;     /* it runs in a pod, and does not see in which group */
 };

@@ -2,9 +2,9 @@
 /* What stands ready before a fault is put in, for when this agent does not come back: a record in the journal, and a reaper for what the
  * kernel does not end by itself. */
 #include "agent/agent_priv.h"
+#include "agent/reapers.h"
 
 #include "base/cleanup.h"
-#include "base/fs.h"
 #include "base/json.h"
 
 #include "netem.h"
@@ -13,12 +13,6 @@
 #include <stdio.h>
 
 #define REAPER_GRACE_NS (500 * NS_PER_MS) /* it stands behind our own deadline */
-
-static json_t *this_process(void) {
-    uint64_t start = 0;
-    proc_start_time(getpid(), &start, NULL);
-    return json_pack("{s:I, s:I}", "pid", (json_int_t)getpid(), "start_time", (json_int_t)start);
-}
 
 /* By the namespace, whatever path leads to it later; there is one fault at most in it, so all that the run has there is meant. */
 static json_t *network_record(struct held *h, const json_t *undo) {
@@ -35,7 +29,7 @@ static int stand_by(struct held *h, json_t *undo, struct error *err) {
         return error_set(err, -EACCES, "the agent runs in a pod and does not see in which control group: its reaper would end with it "
                                        "(the node's /sys/fs/cgroup, hostPID and CAP_SYS_ADMIN are needed)");
     json_object_set_new(undo, "fault", json_string(h->fault.uid));
-    json_object_set_new(undo, "by", this_process());
+    json_object_set_new(undo, "by", reaper_agent());
     json_object_set_new(undo, "leave", json_boolean(a->contained));
     int rc = reaper_start(undo, h->end_boot_ns + REAPER_GRACE_NS, &h->reaper, err);
     if (rc < 0 && a->contained)

@@ -47,9 +47,23 @@ static bool is_trusted(const char *pid) {
     return stat(path, &s) == 0 && s.st_uid == 0 && read_of(pid, "cgroup", &text) == 0 && text.len && !pod_cgroup_parse(text.data, &group);
 }
 
+/* In which processes' numbers mean something. */
+static json_int_t own_numbers(void) {
+    struct stat s;
+    return stat("/proc/self/ns/pid", &s) == 0 ? (json_int_t)s.st_ino : 0;
+}
+
+json_t *reaper_agent(void) {
+    uint64_t start = 0;
+    proc_start_time(getpid(), &start, NULL);
+    return json_pack("{s:I, s:I, s:I}", "pid", (json_int_t)getpid(), "start_time", (json_int_t)start, "pidns", own_numbers());
+}
+
 static pid_t alive(const json_t *by) {
     const json_int_t pid = json_int_or(by, "pid", 0);
     uint64_t start;
+    if (json_int_or(by, "pidns", 0) != own_numbers())
+        return -1;
     return pid > 0 && proc_start_time((int)pid, &start, NULL) == 0 && (json_int_t)start == json_int_or(by, "start_time", -1) ? (pid_t)pid : 0;
 }
 

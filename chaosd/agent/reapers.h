@@ -13,8 +13,9 @@ struct reaper_seen {
     pid_t pid;
     uint64_t start_time;
     json_t *undo;   /* a "thaw" of containers; its "fault": the NodeFault's UID */
-    pid_t agent;    /* who started it, and is alive; 0: nobody is left */
+    pid_t agent;    /* who started it, and is alive; 0: nobody is left; -1: a process of another pid namespace, which may be alive */
 };
+json_t *reaper_agent(void); /* this process, as its reapers' records name it: "by" */
 /* Root's processes outside of all pods. Array for reapers_free; returns their number. */
 int reapers_seen(struct reaper_seen **ret, struct error *err);
 void reapers_free(struct reaper_seen *list, size_t count);

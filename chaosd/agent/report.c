@@ -12,8 +12,8 @@ struct report {
     json_t *next, *sent; /* the status' fields: still to be sent; under way */
     struct kube_call *call;
     struct timer *timer;
-    unsigned failures;
-    bool over;
+    unsigned failures; /* in a row */
+    bool told, over;   /* told: of these failures */
 };
 
 static void send_it(struct report *r);
@@ -47,15 +47,19 @@ void report_free(struct report *r) {
     free(r);
 }
 
-static void again(struct report *r, const char *why) {
+/* The server may have closed a connection that nobody used for long: that is no trouble yet, and the same once more does no harm. */
+static void again(struct report *r, bool stale, const char *why) {
     json_t *newer = r->next;
     r->next = take_ptr(r->sent);
     if (newer)
         json_object_update(r->next, newer);
     json_decref(newer);
-    timer_after(r->timer, kube_pause_ns(r->spec.kube, ++r->failures));
-    if (r->failures == 1)
+    r->failures++;
+    stale &= r->failures == 1;
+    timer_after(r->timer, stale ? 0 : kube_pause_ns(r->spec.kube, r->failures));
+    if (!stale && !r->told)
         r->spec.trouble(why, r->spec.arg);
+    r->told |= !stale;
 }
 
 static void on_done(const struct kube_answer *a, void *arg) {
@@ -65,9 +69,10 @@ static void on_done(const struct kube_answer *a, void *arg) {
         r->over = true;
         r->spec.gone(r->spec.arg);
     } else if (a->trouble != KUBE_OK) {
-        again(r, a->why);
+        again(r, a->trouble == KUBE_UNREACHABLE, a->why);
     } else {
         r->failures = 0;
+        r->told = false;
         json_decref(take_ptr(r->sent));
         send_it(r);
     }
@@ -84,7 +89,7 @@ static void send_it(struct report *r) {
                                          .single = true, .done = on_done, .arg = r};
     int rc = patch ? kube_start(r->spec.kube, &request, &r->call, &err) : error_set(&err, -ENOMEM, "out of memory");
     if (rc < 0)
-        again(r, err.text);
+        again(r, false, err.text);
 }
 
 void report_say(struct report *r, const struct node_fault_status *s) {

@@ -491,6 +491,8 @@ def test_a_reaper_outlives_the_agents_container():
                 (places[-1] / "cgroup.procs").write_text(str(lab.agent.process.pid))
                 lab.agent.reaches(lab.agent.ask(lab.pod, kind="pod-pause", seconds=2), "InEffect")
                 assert lab.pod.frozen()
+                itself = lab.agent.ask(lab.pod, act=2, kind="pod-pause", pod_fields={"uid": "11111111-2222-3333-4444-555555555555"})
+                lab.agent.refused(itself, "NotAllowed", "the agent's own")
                 everybody = {int(pid) for place in places for pid in (place / "cgroup.procs").read_text().split()}
                 assert lab.agent.process.pid in everybody and not everybody & set(reapers()), (everybody, reapers())
                 for pid in everybody:  # as a runtime ends a container
