@@ -6,7 +6,7 @@
 # make bench      chaosd beside wrk, h2load, hey and bare libcurl: ratios, lateness, memory, judging; network faults, beside ip and tc (half an hour)
 # make truth      known outages against what chaosd says of them   make quiet  nothing is broken, so nothing may be claimed
 # make lab        what needs netem, under Debian's kernel in QEMU; `make check` does it by itself where this kernel has none
-# make crash      kill -9 of agent, kubelet, API server and run, 100 times in a real Kubernetes, and what is left (half an hour)
+# make crash      kill -9 of agent, kubelet, API server and run, 100 times in a real Kubernetes, and what is left (40 minutes)
 # make e2e        a real Kubernetes, real pods (the first time some 5 minutes more: it is compiled from Debian's source and cached)
 # make deps       missing Debian packages only                    make install   DESTDIR= PREFIX=/usr/local
 # SAN=1, CC=clang, B=dir, V=1 change how and where it is built.
