@@ -374,6 +374,20 @@ def test_killed_at_any_moment():
         lab.nothing_left()
 
 
+def test_what_a_newer_agent_had_is_refused_and_undone():
+    with Lab() as lab:
+        paused = lab.agent.ask(lab.pod, kind="pod-pause", seconds=60)
+        lab.agent.reaches(paused, "InEffect")
+        lab.agent.die()
+        lab.agent.change(paused, protocol=2)
+        half = lab.agent.ask(lab.pod, act=2, kind=None, status={"phase": "Accepted"})
+        lab.again()
+        lab.agent.refused(paused, "UnknownVersion", "older than the run")
+        lab.agent.refused(half, "Invalid", "spec.kind")
+        assert until(lambda: not lab.pod.frozen() and reapers() == [])
+        lab.no_records()
+
+
 def test_a_signal_is_not_sent_twice():
     with Lab() as lab:
         hits = lab.scratch.dir / "hits"
