@@ -339,15 +339,7 @@ static void failed_to_find(struct held *h, int rc, const char *why) {
         held_refuse(h, reason_of(rc == -ENODEV || rc == -ENOTUNIQ ? -EINVAL : rc == -ENOTSUP ? -EOPNOTSUPP : rc), why);
 }
 
-/* While it waited the pod's containers may have become others. */
-static void begin(struct held *h) {
-    struct error err;
-    int rc = find_pod(h, &err);
-    if (rc < 0)
-        failed_to_find(h, rc, err.text);
-    else
-        strike(h);
-}
+static void begin(struct held *h);
 
 static void on_time(void *arg) {
     struct held *h = arg;
@@ -438,6 +430,26 @@ static void accepted(struct held *h) {
         strike(h);
 }
 
+/* The pod is there, and nobody else's. False: it was refused. */
+static bool is_ready(struct held *h) {
+    struct error err;
+    int rc = find_pod(h, &err);
+    if (rc < 0) {
+        failed_to_find(h, rc, err.text);
+        return false;
+    }
+    rc = check_free(h, &err);
+    if (rc < 0)
+        held_refuse(h, rc == -ESTALE ? "Lost" : reason_of(rc), err.text);
+    return rc == 0;
+}
+
+/* While it waited the pod's containers may have become others, and somebody may have come who asks no agent. */
+static void begin(struct held *h) {
+    if (is_ready(h))
+        strike(h);
+}
+
 void held_accept(struct held *h) {
     struct error err;
     int rc = node_params_read(&h->fault, &h->params, &err);
@@ -451,18 +463,10 @@ void held_accept(struct held *h) {
         held_refuse(h, "Lost", "the agent started anew: whether the signal was sent, and what came of it, is not known");
         return;
     }
-    rc = find_pod(h, &err);
-    if (rc < 0) {
-        failed_to_find(h, rc, err.text);
-        return;
+    if (is_ready(h)) {
+        set_times(h);
+        accepted(h);
     }
-    rc = check_free(h, &err);
-    if (rc < 0) {
-        held_refuse(h, rc == -ESTALE ? "Lost" : reason_of(rc), err.text);
-        return;
-    }
-    set_times(h);
-    accepted(h);
 }
 
 /* The deadline stays where it is. */

@@ -173,6 +173,14 @@ def test_who_holds_the_pod_is_not_disturbed():
         expect_exit(chaosd("revert", "--all", env=dict(lab.scratch.env)), 1)  # the agent is alive, its journal is not touched
 
 
+def test_who_came_while_it_waited_is_not_disturbed_either():
+    with Lab() as lab:
+        name = lab.agent.ask(lab.pod, wait=1.5)
+        lab.agent.reaches(name, "Accepted")
+        expect_exit(chaosd("inject", "net-partition", "--netns", lab.pair.a, "--for", "20s", env=lab.scratch.env), 0)
+        lab.agent.refused(name, "Busy", "inject-net-partition")
+
+
 def test_no_more_than_the_cap():
     with Lab("--max-faults", "1") as lab:
         lab.agent.reaches(lab.agent.ask(lab.pod), "InEffect")
