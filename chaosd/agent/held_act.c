@@ -267,18 +267,29 @@ static size_t kind_select(struct fault_act *pub, const struct pod_target *t, con
     return 0; /* other pods are the run's to find */
 }
 
+/* One container at least: the others are still to be thawed. */
 static void was_thawed(struct held *h) {
-    if (h->state == HELD_IN_EFFECT && clock_boot_ns() < h->end_boot_ns) {
-        h->reason = "Lost";
-        snprintf(h->message, sizeof h->message, "it was thawed from outside");
-    }
-    ended(h);
+    if (h->state == HELD_REVERTING)
+        ended(h);
+    else if (clock_boot_ns() < h->end_boot_ns)
+        held_end(h, "Lost", "it was thawed from outside");
+    else
+        held_end(h, NULL, NULL);
 }
 
 static void pod_gone(struct held *h, const char *why) {
     h->reason = "PodGone";
     snprintf(h->message, sizeof h->message, "%s", why);
     ended(h);
+}
+
+/* What of it is frozen cannot end by itself, whoever takes it for gone. */
+static void pod_removed(struct held *h) {
+    const struct fault_kind *kind = h->params.kind;
+    if (kind->layer == FAULT_PROCESS && kind->holds && h->state == HELD_IN_EFFECT)
+        held_end(h, "PodGone", "the pod ended");
+    else
+        pod_gone(h, "the pod ended");
 }
 
 void held_event(struct held *h, enum cluster_event e) {
@@ -297,7 +308,7 @@ void held_event(struct held *h, enum cluster_event e) {
     } else if (e == CL_POD_EXITED && kind->layer == FAULT_PROCESS) {
         pod_gone(h, "the containers ended");
     } else if (e == CL_POD_REMOVED && (kind->holds || !in)) {
-        pod_gone(h, "the pod ended");
+        pod_removed(h);
     }
 }
 

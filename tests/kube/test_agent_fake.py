@@ -480,6 +480,20 @@ def pause_of(version):
         lab.no_records()
 
 
+def test_one_of_two_is_thawed_and_the_other_is_not_left_frozen():
+    with Lab(network=False) as lab:
+        lab.pod.start("side", "while :; do sleep 1000; done")
+        time.sleep(0.1)
+        name = lab.agent.ask(lab.pod, kind="pod-pause")
+        lab.agent.reaches(name, "InEffect")
+        assert until(lambda: lab.pod.frozen("app") and lab.pod.frozen("side"))
+        lab.agent.wait(lambda: lab.agent.status(name).get("proof"), "a proof")
+        lab.group.freeze(lab.pod.place("side"), False)
+        lab.agent.refused(name, "Lost", "thawed from outside")
+        assert not lab.pod.frozen("app") and reapers() == []
+        lab.no_records()
+
+
 def test_pause_by_version_1():
     pause_of(1)
 
