@@ -406,7 +406,7 @@ static void set_times(struct held *h) {
     node_fault_when(&h->fault, s.accepted_wall_ns, s.accepted_boot_ns, &start, &end);
     h->start_boot_ns = start < h->start_boot_ns ? start : h->start_boot_ns;
     h->end_boot_ns = end < h->end_boot_ns ? end : h->end_boot_ns;
-    if (s.in_effect_boot_ns > 0 && s.in_effect_boot_ns + whole < h->end_boot_ns)
+    if (s.in_effect_boot_ns > 0 && s.in_effect_boot_ns <= now && s.in_effect_boot_ns + whole < h->end_boot_ns)
         h->end_boot_ns = s.in_effect_boot_ns + whole;
 }
 

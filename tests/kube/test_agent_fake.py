@@ -209,7 +209,7 @@ def test_what_is_refused_is_said():
         lab.agent.refused(ask(lab.pod, act=15, kind="pod-kill", peers=[B]), "Invalid", "far ends")
         lab.agent.refused(ask(lab.pod, act=16, params={"device": "eth7"}), "Error", "eth7")
         lab.agent.refused(ask(lab.pod, act=19, params={"device": "eth0\x00"}), "Invalid", "NUL")
-        lab.agent.refused(ask(lab.pod, act=20, params={"device": "x" * 1500000}), "Invalid", "too long")
+        lab.agent.refused(ask(lab.pod, act=20, params={"device": "x" * 1500000}), "Invalid", "spec.params.device", "too long")
         elsewhere = ask(lab.pod, act=17, node="node-2")
         lab.agent.reaches(ask(lab.pod, act=18, seconds=1), "InEffect")
         assert lab.agent.status(elsewhere) == {}
