@@ -267,18 +267,29 @@ static size_t kind_select(struct fault_act *pub, const struct pod_target *t, con
     return 0; /* other pods are the run's to find */
 }
 
+/* One container at least: the others are still to be thawed. */
 static void was_thawed(struct held *h) {
-    if (h->state == HELD_IN_EFFECT && clock_boot_ns() < h->end_boot_ns) {
-        h->reason = "Lost";
-        snprintf(h->message, sizeof h->message, "it was thawed from outside");
-    }
-    ended(h);
+    if (h->state == HELD_REVERTING)
+        ended(h);
+    else if (clock_boot_ns() < h->end_boot_ns)
+        held_end(h, "Lost", "it was thawed from outside");
+    else
+        held_end(h, NULL, NULL);
 }
 
 static void pod_gone(struct held *h, const char *why) {
     h->reason = "PodGone";
     snprintf(h->message, sizeof h->message, "%s", why);
     ended(h);
+}
+
+/* What of it is frozen cannot end by itself, whoever takes it for gone. */
+static void pod_removed(struct held *h) {
+    const struct fault_kind *kind = h->params.kind;
+    if (kind->layer == FAULT_PROCESS && kind->holds && h->state == HELD_IN_EFFECT)
+        held_end(h, "PodGone", "the pod ended");
+    else
+        pod_gone(h, "the pod ended");
 }
 
 void held_event(struct held *h, enum cluster_event e) {
@@ -297,7 +308,7 @@ void held_event(struct held *h, enum cluster_event e) {
     } else if (e == CL_POD_EXITED && kind->layer == FAULT_PROCESS) {
         pod_gone(h, "the containers ended");
     } else if (e == CL_POD_REMOVED && (kind->holds || !in)) {
-        pod_gone(h, "the pod ended");
+        pod_removed(h);
     }
 }
 
@@ -339,15 +350,7 @@ static void failed_to_find(struct held *h, int rc, const char *why) {
         held_refuse(h, reason_of(rc == -ENODEV || rc == -ENOTUNIQ ? -EINVAL : rc == -ENOTSUP ? -EOPNOTSUPP : rc), why);
 }
 
-/* While it waited the pod's containers may have become others. */
-static void begin(struct held *h) {
-    struct error err;
-    int rc = find_pod(h, &err);
-    if (rc < 0)
-        failed_to_find(h, rc, err.text);
-    else
-        strike(h);
-}
+static void begin(struct held *h);
 
 static void on_time(void *arg) {
     struct held *h = arg;
@@ -403,7 +406,7 @@ static void set_times(struct held *h) {
     node_fault_when(&h->fault, s.accepted_wall_ns, s.accepted_boot_ns, &start, &end);
     h->start_boot_ns = start < h->start_boot_ns ? start : h->start_boot_ns;
     h->end_boot_ns = end < h->end_boot_ns ? end : h->end_boot_ns;
-    if (s.in_effect_boot_ns > 0 && s.in_effect_boot_ns + whole < h->end_boot_ns)
+    if (s.in_effect_boot_ns > 0 && s.in_effect_boot_ns <= now && s.in_effect_boot_ns + whole < h->end_boot_ns)
         h->end_boot_ns = s.in_effect_boot_ns + whole;
 }
 
@@ -438,6 +441,26 @@ static void accepted(struct held *h) {
         strike(h);
 }
 
+/* The pod is there, and nobody else's. False: it was refused. */
+static bool is_ready(struct held *h) {
+    struct error err;
+    int rc = find_pod(h, &err);
+    if (rc < 0) {
+        failed_to_find(h, rc, err.text);
+        return false;
+    }
+    rc = check_free(h, &err);
+    if (rc < 0)
+        held_refuse(h, rc == -ESTALE ? "Lost" : reason_of(rc), err.text);
+    return rc == 0;
+}
+
+/* While it waited the pod's containers may have become others, and somebody may have come who asks no agent. */
+static void begin(struct held *h) {
+    if (is_ready(h))
+        strike(h);
+}
+
 void held_accept(struct held *h) {
     struct error err;
     int rc = node_params_read(&h->fault, &h->params, &err);
@@ -451,18 +474,10 @@ void held_accept(struct held *h) {
         held_refuse(h, "Lost", "the agent started anew: whether the signal was sent, and what came of it, is not known");
         return;
     }
-    rc = find_pod(h, &err);
-    if (rc < 0) {
-        failed_to_find(h, rc, err.text);
-        return;
+    if (is_ready(h)) {
+        set_times(h);
+        accepted(h);
     }
-    rc = check_free(h, &err);
-    if (rc < 0) {
-        held_refuse(h, rc == -ESTALE ? "Lost" : reason_of(rc), err.text);
-        return;
-    }
-    set_times(h);
-    accepted(h);
 }
 
 /* The deadline stays where it is. */

@@ -147,8 +147,12 @@ void leftover_clear(struct agent *a, struct leftover *l) {
 
 void leftover_thaw(struct held *h) {
     struct agent *a = h->agent;
+    const struct node_fault_wanted any = {0};
+    struct node_fault whole;
     struct node_params p;
     json_t *made = NULL;
+    if (node_fault_decode(h->object, &any, &whole, NULL) < 0) /* a newer agent's, say: it may lack what we would go by. Its reaper tells */
+        return;
     if (node_params_read(&h->fault, &p, NULL) < 0)
         return;
     const bool froze = p.kind->holds && p.kind->layer == FAULT_PROCESS;

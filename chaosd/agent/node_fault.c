@@ -285,6 +285,22 @@ static int check_version(const json_t *object, const json_t *spec, struct error 
     return 0;
 }
 
+/* Such a text is read as one that is shorter, and what is shorter may mean more. */
+static bool has_nul(const json_t *v) {
+    const char *key;
+    json_t *member;
+    size_t i;
+    if (json_is_string(v))
+        return strlen(json_string_value(v)) != json_string_length(v);
+    json_array_foreach(v, i, member)
+        if (has_nul(member))
+            return true;
+    json_object_foreach((json_t *)v, key, member)
+        if (has_nul(member))
+            return true;
+    return false;
+}
+
 /* A part of spec that has rows of its own. */
 static int take_part(const json_t *spec, const char *key, const struct row *rows, bool required, struct node_fault *ret, struct error *err) {
     const json_t *part = json_object_get(spec, key);
@@ -303,6 +319,8 @@ int node_fault_decode(const json_t *object, const struct node_fault_wanted *w, s
     take_metadata(object, ret);
     const json_t *spec = json_object_get(object, "spec");
     int rc = check_version(object, spec, err);
+    if (rc == 0 && has_nul(spec))
+        rc = error_set(err, -EINVAL, "spec: a text with a NUL character in it");
     if (rc == 0)
         rc = take_rows(spec, "spec", spec_rows, ret, err);
     if (rc == 0)
@@ -347,7 +365,7 @@ int node_fault_status_decode(const json_t *object, struct node_fault_status *ret
 json_t *node_fault_of(const struct kube_object *o) {
     struct kube_view v;
     kube_object_view(o, &v);
-    json_t *object = json_loads(v.body, 0, NULL);
+    json_t *object = json_loads(v.body, JSON_ALLOW_NUL, NULL);
     json_t *metadata =
         json_pack("{s:s, s:s, s:s, s:s}", "namespace", v.namespace, "name", v.name, "uid", v.uid, "resourceVersion", v.version);
     if (object && metadata && v.deleting_s) {

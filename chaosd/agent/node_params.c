@@ -5,6 +5,7 @@
 #include "fault/net.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { KINDS_MOST = 63 };
@@ -50,9 +51,15 @@ static int shape_here(const struct fault_kind *k, struct arena *a, struct shape 
     return 0;
 }
 
+struct place { char text[160]; };
+
+/* "/delay/latency" */
 static const char *origin(const char *path, void *arg) {
-    (void)arg;
-    return *path ? "spec.params" : NULL;
+    struct place *p = arg;
+    snprintf(p->text, sizeof p->text, "spec.params%s", path);
+    for (char *c = p->text; (c = strchr(c, '/'));)
+        *c = '.';
+    return p->text;
 }
 
 /* Those of params and those that the run found are one list: so all that the rows know of far ends holds for both. */
@@ -73,9 +80,10 @@ static json_t *whole_params(const struct node_fault *f) {
 static int decode(const struct node_fault *f, const struct fault_kind *k, struct arena *a, void *values, struct error *err) {
     struct shape shape;
     struct doc *doc = NULL;
+    struct place place;
     int rc = shape_here(k, a, &shape, err);
     if (rc == 0)
-        rc = doc_of("spec.params", whole_params(f), origin, NULL, &doc, err);
+        rc = doc_of("spec.params", whole_params(f), origin, &place, &doc, err);
     if (rc == 0)
         rc = schema_decode(doc, "", &shape, NULL, a, values, err);
     doc_free(doc);

@@ -91,12 +91,18 @@ static void on_no_word(struct ask *a) {
     if (!act)
         return;
     ask_say_end(a, why);
-    if (loop_now() < last) { /* the kernel's deadline is what is left to wait for */
-        timer_at(a->timer, last);
-        act->trouble(act, why);
-    } else {
+    const int64_t now = loop_now();
+    const bool told = strncmp(a->trouble, why, sizeof a->trouble - 1) == 0;
+    if (now >= last) {
         act->revert_failed(act, why);
+        return;
     }
+    if (now < a->deadline_ns && !a->call) /* it may not have arrived; else the node's deadline is what is left to wait for */
+        ask_end(a);
+    timer_at(a->timer, now + WORD_NS < last ? now + WORD_NS : last);
+    snprintf(a->trouble, sizeof a->trouble, "%.*s", (int)sizeof a->trouble - 1, why);
+    if (!told)
+        act->trouble(act, why);
 }
 
 static int revert(struct fault_act *act, struct error *err) {

@@ -232,7 +232,7 @@ static void judge_answer(struct kube_call *c, const struct http_result *r, struc
     json_error_t why = {.line = 1};
     const char *type = http_header(r->op, "Content-Type");
     bool json = type && strncmp(type, "application/json", 16) == 0;
-    a->json = json && r->body_len ? json_loadb(r->body, r->body_len, 0, &why) : NULL;
+    a->json = json && r->body_len ? json_loadb(r->body, r->body_len, JSON_ALLOW_NUL, &why) : NULL;
     a->retry_after_ns = kube_retry_after_ns(http_header(r->op, "Retry-After"));
     a->date = http_header(r->op, "Date");
     a->trouble = kube_status(&c->where, r->status, type, a->json, &c->why);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum { PAGE = 500, LIVES_S = 300, EXPIRED_MOST = 2 };
+enum { OBJECT_MOST = 4 << 20 }; /* an API server takes 3 MiB, and what it took must not make us blind for all the others */
 #define IDLE_NS (150 * NS_PER_S)
 #define OPEN_NS (15 * NS_PER_S)  /* until the headers of a watch are there */
 #define LIST_NS (120 * NS_PER_S) /* a page */
@@ -161,7 +162,7 @@ static void give_up(struct kube_watch *w) {
 
 static json_t *parse(const char *text, size_t len, struct error *err) {
     json_error_t why;
-    json_t *o = json_loadb(text, len, 0, &why);
+    json_t *o = json_loadb(text, len, JSON_ALLOW_NUL, &why); /* anybody may write one into an object, and all would be blind for it */
     if (!o)
         error_set(err, -EPROTO, "an object that is no JSON: column %d", why.column);
     return o;
@@ -259,7 +260,7 @@ static void on_data(struct kube_call *call, const char *piece, size_t len, void 
 
 static int new_sieve(struct kube_watch *w, enum sieve_mode mode, struct error *err) {
     const struct sieve_spec s = {.mode = mode, .keep = mode == SIEVE_LIST ? w->tables.object : w->tables.event, .list_keep = kube_list_keep,
-                                 .object = mode == SIEVE_LIST ? on_item : on_line, .arg = w};
+                                 .max_kept = OBJECT_MOST, .object = mode == SIEVE_LIST ? on_item : on_line, .arg = w};
     sieve_free(take_ptr(w->sieve));
     return sieve_new(&s, &w->sieve, err);
 }

@@ -173,6 +173,14 @@ def test_who_holds_the_pod_is_not_disturbed():
         expect_exit(chaosd("revert", "--all", env=dict(lab.scratch.env)), 1)  # the agent is alive, its journal is not touched
 
 
+def test_who_came_while_it_waited_is_not_disturbed_either():
+    with Lab() as lab:
+        name = lab.agent.ask(lab.pod, wait=1.5)
+        lab.agent.reaches(name, "Accepted")
+        expect_exit(chaosd("inject", "net-partition", "--netns", lab.pair.a, "--for", "20s", env=lab.scratch.env), 0)
+        lab.agent.refused(name, "Busy", "inject-net-partition")
+
+
 def test_no_more_than_the_cap():
     with Lab("--max-faults", "1") as lab:
         lab.agent.reaches(lab.agent.ask(lab.pod), "InEffect")
@@ -200,6 +208,8 @@ def test_what_is_refused_is_said():
         lab.agent.refused(ask(lab.pod, act=14, kind="container-kill", container={"name": "app", "id": "0123456789ab"}), "NoPod", "app")
         lab.agent.refused(ask(lab.pod, act=15, kind="pod-kill", peers=[B]), "Invalid", "far ends")
         lab.agent.refused(ask(lab.pod, act=16, params={"device": "eth7"}), "Error", "eth7")
+        lab.agent.refused(ask(lab.pod, act=19, params={"device": "eth0\x00"}), "Invalid", "NUL")
+        lab.agent.refused(ask(lab.pod, act=20, params={"device": "x" * 1500000}), "Invalid", "spec.params.device", "too long")
         elsewhere = ask(lab.pod, act=17, node="node-2")
         lab.agent.reaches(ask(lab.pod, act=18, seconds=1), "InEffect")
         assert lab.agent.status(elsewhere) == {}
@@ -374,6 +384,20 @@ def test_killed_at_any_moment():
         lab.nothing_left()
 
 
+def test_what_a_newer_agent_had_is_refused_and_undone():
+    with Lab() as lab:
+        paused = lab.agent.ask(lab.pod, kind="pod-pause", seconds=60)
+        lab.agent.reaches(paused, "InEffect")
+        lab.agent.die()
+        lab.agent.change(paused, protocol=2)
+        half = lab.agent.ask(lab.pod, act=2, kind=None, status={"phase": "Accepted"})
+        lab.again()
+        lab.agent.refused(paused, "UnknownVersion", "older than the run")
+        lab.agent.refused(half, "Invalid", "spec.kind")
+        assert until(lambda: not lab.pod.frozen() and reapers() == [])
+        lab.no_records()
+
+
 def test_a_signal_is_not_sent_twice():
     with Lab() as lab:
         hits = lab.scratch.dir / "hits"
@@ -454,6 +478,20 @@ def pause_of(version):
         assert until(lambda: lab.pod.frozen("ticker"))
         lab.agent.refused(lab.agent.ask(lab.pod, act=3, kind="pod-pause"), "Busy", "frozen already")
         assert lab.pod.frozen("ticker") and not lab.pod.frozen("app")
+        lab.no_records()
+
+
+def test_one_of_two_is_thawed_and_the_other_is_not_left_frozen():
+    with Lab(network=False) as lab:
+        lab.pod.start("side", "while :; do sleep 1000; done")
+        time.sleep(0.1)
+        name = lab.agent.ask(lab.pod, kind="pod-pause")
+        lab.agent.reaches(name, "InEffect")
+        assert until(lambda: lab.pod.frozen("app") and lab.pod.frozen("side"))
+        lab.agent.wait(lambda: lab.agent.status(name).get("proof"), "a proof")
+        lab.group.freeze(lab.pod.place("side"), False)
+        lab.agent.refused(name, "Lost", "thawed from outside")
+        assert not lab.pod.frozen("app") and reapers() == []
         lab.no_records()
 
 

@@ -282,6 +282,18 @@ def test_an_interrupt_ends_all():
         nothing_left(s)
 
 
+def test_an_end_that_was_refused_once_is_asked_for_again():
+    with Nodes().begin(good) as api, Scratch() as s:
+        p = begin(s, api, LONG, duration="60s")
+        api.fault("PATCH", "/nodefaults", Status(403, "Forbidden"))
+        p.send_signal(signal.SIGINT)
+        p.communicate(timeout=30 * SLOW)
+        a = Acts(s)
+        assert a.one("revert", "ok")["t"] - a.one("revert", "invoke")["t"] < 12e9 * SLOW and "no word" in a.one("trouble")["data"]["why"], a.all
+        assert gone(api)
+        nothing_left(s)
+
+
 def test_an_interrupt_before_anything_was_heard():
     def unheard(o):
         return []
