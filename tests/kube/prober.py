@@ -55,16 +55,16 @@ def affected(ask):
     return not ask["ok"] or ask["ms"] > SLOW_MS
 
 
-def outages(asks, control, least=2):
-    """[(from, to, asks)] in ns: at least so many in a row were affected, and the control was not. Until: the last one's start where no answer came, else
-    when it came."""
+def outages(asks, control, blips=False):
+    """[(from, to, asks)] in ns: at least two in a row were affected, at two moments of asking, and the control was not. Until: the last one's start where no
+    answer came, else when it came. blips: instead, those whose asks all began at one moment, since the prober had been held up: for milliseconds."""
     noise = [a["at"] for a in control if affected(a)]
     found, row = [], []
     for a in [*asks, None]:
         if a and affected(a):
             row += [] if any(abs(a["at"] - n) < TOGETHER_NS for n in noise) else [a]
             continue
-        if len(row) >= least:
+        if len(row) >= 2 and (row[-1]["at"] - row[0]["at"] < EVERY * 0.8e9) == blips:
             found.append((row[0]["at"], max(x["at"] + (int(x["ms"] * 1e6) if x["ok"] else 0) for x in row), len(row)))
         row = []
     return found

@@ -78,7 +78,7 @@ class Round:
         self.moment = round(rng.uniform(0.3, AT + self.hold + 0.5), 3)  # s of the schedule
         self.apart = round(rng.uniform(0, 0.3), 3)  # between the two of a pair
         self.away = round(rng.choice([rng.uniform(0.2, 2), self.hold + 3]), 2)  # how long an API server, a kubelet stays dead: back in between, or after all
-        self.hit, self.last_ms, self.late, self.left = False, None, [], []
+        self.hit, self.last_ms, self.late, self.left, self.blips = False, None, [], [], 0
 
     def said(self):
         return (f"{self.number}: {self.kind} of {self.hold} s, {' and '.join(self.who)} at {self.moment} s (apart {self.apart}, away {self.away})" +
@@ -158,6 +158,8 @@ def judge(r, prober):
     faults = list(prober.faults().values())
     until_ns = max((wall_ns(f["spec"]["deadline"]) for f in faults), default=None)
     from_ns = min((wall_ns(f["spec"]["notBefore"]) for f in faults), default=None)
+    # Taking the classifier's hook away empties the device's queues (docs/NETEM.md): told, and no outage.
+    r.blips = len(outages(prober.asks("victim"), prober.asks("control"), blips=True))
     for began, ended, asks in outages(prober.asks("victim"), prober.asks("control")):
         if until_ns is None:
             r.late.append(f"an outage of {asks} requests without any NodeFault")
@@ -213,16 +215,18 @@ def table(rounds):
     for who in sorted({r.who for r in rounds}, key=WHO.index):
         of = [r for r in rounds if r.who == who]
         last = sorted(r.last_ms for r in of if r.hit)
-        rows.append({"killed": " and ".join(who), "rounds": len(of), "hits": len(last), "late": sum(bool(r.late) for r in of), "left": sum(bool(r.left) for r in of),
+        rows.append({"killed": " and ".join(who), "rounds": len(of), "hits": len(last), "late": sum(bool(r.late) for r in of),
+                     "left": sum(bool(r.left) for r in of), "blips": sum(r.blips for r in of),
                      "last_ms": {"min": last[0], "median": statistics.median(last), "max": last[-1]} if last else None})
     return rows
 
 
 def show(rows):
-    print("# killed               rounds  in effect  late  left  last effect, ms from the deadline: min/median/max")
+    print("# killed               rounds  in effect  late  left  blips  last effect, ms from the deadline: min/median/max")
     for x in rows:
         m = x["last_ms"]
-        print(f"# {x['killed']:<20} {x['rounds']:>6} {x['hits']:>10} {x['late']:>5} {x['left']:>5}  " + (f"{m['min']:+.0f}/{m['median']:+.0f}/{m['max']:+.0f}" if m else "-"), flush=True)
+        print(f"# {x['killed']:<20} {x['rounds']:>6} {x['hits']:>10} {x['late']:>5} {x['left']:>5} {x['blips']:>6}  " +
+              (f"{m['min']:+.0f}/{m['median']:+.0f}/{m['max']:+.0f}" if m else "-"), flush=True)
     if any(x["last_ms"] for x in rows):
         print(f"# figure: {sum(x['rounds'] for x in rows)} rounds of kill -9, {sum(x['hits'] for x in rows)} with the fault in effect, last effect at most "
               f"{max(x['last_ms']['max'] for x in rows if x['last_ms']):+.0f} ms from the deadline, {sum(x['late'] for x in rows)} late, {sum(x['left'] for x in rows)} left something")
