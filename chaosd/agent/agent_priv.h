@@ -62,6 +62,7 @@ struct held {
     bool adopted;  /* an earlier agent had it */
     bool held;     /* it is, or was, something to undo */
     bool proven, peers_changed;
+    bool unsaid; /* what is done once waits until its Accepted is said, so that no later agent does it again */
     struct node_params params;
     struct fault_env env;
     char run[AGENT_RUN_SIZE];
@@ -89,6 +90,7 @@ int64_t held_sweep(struct agent *a); /* deletes objects that nobody takes away; 
 
 /* held_act.c */
 void held_accept(struct held *h);
+void held_said(struct held *h); /* the API server has its status */
 void held_refuse(struct held *h, const char *reason, const char *message); /* and nothing of it is left */
 void held_end(struct held *h, const char *reason, const char *message);
 void held_peers(struct held *h); /* h->fault.peers are others now */
@@ -98,6 +100,7 @@ void held_forget(struct held *h); /* frees what the act had */
 /* held_safety.c */
 int held_make_safe(struct held *h, const struct pod *victim, struct error *err);
 void held_stand_down(struct held *h);
+const char *held_reason(int rc); /* a refusal's word, for what is no refusal by node_fault_refusal */
 void held_sweep_network(struct held *h); /* all that the run has in the pod's namespace */
 
 /* leftover.c */

@@ -61,6 +61,8 @@ static void on_object_gone(void *arg) {
     held_end(h, NULL, NULL);
 }
 
+static void on_said(void *arg) { held_said(arg); }
+
 static void on_not_said(const char *why, void *arg) { agent_log(arg, "its status could not be said, and is tried again: %s", why); }
 
 static size_t count_active(const struct agent *a) {
@@ -101,7 +103,7 @@ static void take_new(struct agent *a, json_t *object /* taken over */, const str
     h->said.proof = h->said.figures = NULL;
     const int decoded = node_fault_decode(object, &wanted, &h->fault, &err);
     const struct report_spec spec = {.kube = a->kube, .namespace = h->fault.namespace ? h->fault.namespace : a->namespace, .name = h->fault.name,
-                                     .uid = h->fault.uid, .gone = on_object_gone, .trouble = on_not_said, .arg = h};
+                                     .uid = h->fault.uid, .gone = on_object_gone, .said = on_said, .trouble = on_not_said, .arg = h};
     if (report_new(&spec, &h->report, NULL) < 0) {
         held_free(h);
         return;

@@ -166,22 +166,10 @@ static void became_effective(struct held *h) {
         held_peers(h);
 }
 
-static const char *reason_of(int rc) {
-    static const struct {
-        int rc;
-        const char *word;
-    } words[] = {{-EACCES, "NotAllowed"}, {-EPERM, "NotAllowed"}, {-EOPNOTSUPP, "NotAble"}, {-ENOSYS, "NotAble"}, {-EBUSY, "Busy"},
-                 {-ENOENT, "NoPod"},      {-ESRCH, "NoPod"},      {-EAGAIN, "NoPod"},       {-EINVAL, "Invalid"}};
-    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-        if (words[i].rc == rc)
-            return words[i].word;
-    return "Error";
-}
-
 static void failed(struct held *h, int rc, const char *why) {
     char text[sizeof((struct error *)0)->text];
     snprintf(text, sizeof text, "%s", why);
-    finish(h, true, NODE_FAULT_FAILED, reason_of(rc), text);
+    finish(h, true, NODE_FAULT_FAILED, held_reason(rc), text);
 }
 
 static void kind_in_effect(struct fault_act *pub, int rc, const struct error *why) {
@@ -347,14 +335,14 @@ static void failed_to_find(struct held *h, int rc, const char *why) {
     if (rc == -EPERM && h->params.kind->layer == FAULT_NETWORK)
         held_refuse(h, "HostNetwork", why);
     else
-        held_refuse(h, reason_of(rc == -ENODEV || rc == -ENOTUNIQ ? -EINVAL : rc == -ENOTSUP ? -EOPNOTSUPP : rc), why);
+        held_refuse(h, held_reason(rc == -ENODEV || rc == -ENOTUNIQ ? -EINVAL : rc == -ENOTSUP ? -EOPNOTSUPP : rc), why);
 }
 
 static void begin(struct held *h);
 
 static void on_time(void *arg) {
     struct held *h = arg;
-    const int64_t now = clock_boot_ns(), due = h->state == HELD_WAITING ? h->start_boot_ns : h->end_boot_ns;
+    const int64_t now = clock_boot_ns(), due = h->state == HELD_WAITING && !h->unsaid ? h->start_boot_ns : h->end_boot_ns;
     if (h->state == HELD_REVERTING)
         on_not_undone(h);
     else if (now < due)
@@ -427,6 +415,11 @@ static int prepare(struct held *h, struct error *err) {
     return rc == 0 && !h->timer ? timer_new(a->loop, on_time, h, &h->timer, err) : rc;
 }
 
+static void wait_for(struct held *h, int64_t boot_ns) {
+    const int64_t wait = boot_ns - clock_boot_ns();
+    timer_after(h->timer, wait > 0 ? wait : 0);
+}
+
 static void accepted(struct held *h) {
     if (!h->adopted) {
         h->said.accepted_wall_ns = clock_wall_ns();
@@ -434,11 +427,17 @@ static void accepted(struct held *h) {
         say(h, NODE_FAULT_ACCEPTED, NULL, NULL);
     }
     h->state = HELD_WAITING;
-    const int64_t wait = h->start_boot_ns - clock_boot_ns();
-    if (wait > 0)
-        timer_after(h->timer, wait);
+    h->unsaid = !h->params.kind->holds;
+    if (h->unsaid || h->start_boot_ns > clock_boot_ns())
+        wait_for(h, h->unsaid ? h->end_boot_ns : h->start_boot_ns);
     else
         strike(h);
+}
+
+void held_said(struct held *h) {
+    if (h->state == HELD_WAITING && h->unsaid)
+        wait_for(h, h->start_boot_ns);
+    h->unsaid = false;
 }
 
 /* The pod is there, and nobody else's. False: it was refused. */
@@ -451,7 +450,7 @@ static bool is_ready(struct held *h) {
     }
     rc = check_free(h, &err);
     if (rc < 0)
-        held_refuse(h, rc == -ESTALE ? "Lost" : reason_of(rc), err.text);
+        held_refuse(h, rc == -ESTALE ? "Lost" : held_reason(rc), err.text);
     return rc == 0;
 }
 
@@ -467,7 +466,7 @@ void held_accept(struct held *h) {
     if (rc == 0)
         rc = prepare(h, &err);
     if (rc < 0) {
-        held_refuse(h, reason_of(rc), err.text);
+        held_refuse(h, held_reason(rc), err.text);
         return;
     }
     if (h->adopted && !h->params.kind->holds) { /* once is enough */

@@ -76,3 +76,15 @@ void held_sweep_network(struct held *h) {
     if (rc < 0 && rc != -ENOENT)
         agent_log(h, "what is left in the pod's network could not be taken away: %s", why);
 }
+
+const char *held_reason(int rc) {
+    static const struct {
+        int rc;
+        const char *word;
+    } words[] = {{-EACCES, "NotAllowed"}, {-EPERM, "NotAllowed"}, {-EOPNOTSUPP, "NotAble"}, {-ENOSYS, "NotAble"}, {-EBUSY, "Busy"},
+                 {-ENOENT, "NoPod"},      {-ESRCH, "NoPod"},      {-EAGAIN, "NoPod"},       {-EINVAL, "Invalid"}};
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (words[i].rc == rc)
+            return words[i].word;
+    return "Error";
+}

@@ -74,7 +74,10 @@ static void on_done(const struct kube_answer *a, void *arg) {
         r->failures = 0;
         r->told = false;
         json_decref(take_ptr(r->sent));
-        send_it(r);
+        if (r->next)
+            send_it(r);
+        else
+            r->spec.said(r->spec.arg);
     }
 }
 

@@ -10,6 +10,7 @@ struct report_spec {
     struct kube *kube;
     const char *namespace, *name, *uid; /* copied */
     void (*gone)(void *arg);            /* the object is gone, or is another: nothing more is sent. May free the report */
+    void (*said)(void *arg);            /* the API server has all that was said so far */
     void (*trouble)(const char *why, void *arg); /* it could not be said, and is tried again; once until it could be said again */
     void *arg;
 };

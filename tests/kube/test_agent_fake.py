@@ -413,6 +413,23 @@ def test_a_signal_is_not_sent_twice():
         assert hits.read_text() == "x\n"
 
 
+def test_a_signal_waits_until_it_is_said():
+    """Else an agent that comes after this one would find the object untouched, and send it again."""
+    with Lab() as lab:
+        hits = lab.scratch.dir / "hits"
+        lab.pod.start("deaf", f"trap 'echo x >>{hits}' TERM; while :; do sleep 0.05; done")
+        time.sleep(0.3)
+        lab.api.fault("PATCH", "/nodefaults", Status(403, "Forbidden"), times=1000)
+        name = lab.agent.ask(lab.pod, kind="container-kill", params={"signal": "SIGTERM"}, container={"name": "deaf", "id": lab.pod.ids["deaf"][:12]}, seconds=30)
+        lab.agent.wait(lambda: "is tried again" in lab.agent.log(), "a refusal")
+        lab.agent.die()
+        lab.api.faults.clear()
+        assert not hits.exists() and "phase" not in lab.agent.status(name)
+        lab.again()
+        lab.agent.reaches(name, "InEffect")
+        assert until(lambda: hits.exists() and hits.read_text() == "x\n")
+
+
 def test_status_that_is_refused_is_said_later():
     with Lab() as lab:
         lab.api.fault("PATCH", "/nodefaults", Status(403, "Forbidden"), times=4)
