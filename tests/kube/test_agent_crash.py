@@ -141,11 +141,17 @@ def agent_back(old):
     """The kubelet starts it again; one that it would let wait longer and longer is replaced: dead as it is, it has no say in that."""
     def new():
         return AGENTS.pid(NODE) not in (None, old)
+
+    def replaced():
+        start_the_dead()  # who makes pods may lose its lease only now
+        return new()
     try:
         until("the agent is back", new, 2)
     except AssertionError:
-        LAB.kubectl("delete", "pod", "--namespace", NAMESPACE, "--grace-period=0", "--force", AGENTS.pods()[NODE]["metadata"]["name"], timeout=60)
-        until("the agent is replaced", new, 60)
+        pod = AGENTS.pods().get(NODE)
+        if pod:
+            LAB.kubectl("delete", "pod", "--namespace", NAMESPACE, "--grace-period=0", "--force", "--ignore-not-found", pod["metadata"]["name"], timeout=60)
+        until("the agent is replaced", replaced, 120)
 
 
 # --- what came of it ---
