@@ -171,6 +171,8 @@ void kubernetes_load_told(struct following *f, const struct kube_event *e) {
     set_text(&l->owner_name, v.owner ? v.owner->name : NULL);
     set_text(&l->owner_uid, v.owner ? v.owner->uid : NULL);
     read_counts(l, v.body);
+    if (k->synced && l->owner_kind && !was.uid)
+        kubernetes_pods_owned(k, l);
     if (k->synced && (!was.told || was.replicas != l->replicas || was.ready != l->ready || was.updated != l->updated))
         tell(k, l, e->seen_ns);
     if (k->synced && was.replicas != l->replicas)

@@ -352,6 +352,25 @@ void kubernetes_pods_begin(struct kubernetes *k) {
     }
 }
 
+void kubernetes_pods_owned(struct kubernetes *k, const struct kube_load *l) {
+    for (size_t i = 0; i < k->pod_count; i++) {
+        struct kube_pod *p = k->pods[i];
+        const size_t last = p->owners.count - 1;
+        if (!p->owners.count || strcmp(p->owners.items[last].name, l->name) != 0 || strcmp(p->owners.items[last].kind, l->kind->name) != 0 ||
+            strcmp(p->pub.namespace, l->namespace) != 0)
+            continue;
+        struct kube_view v = {0};
+        const struct kube_store *s = kubernetes_store(k, KUBE_PODS, p->pub.namespace);
+        const struct kube_object *o = s ? kube_store_get(s, p->pub.namespace, p->pub.name) : NULL;
+        if (o)
+            kube_object_view(o, &v);
+        if (!o || strcmp(v.uid, p->pub.uid) != 0 || set_texts(k, p, &v) < 0 || set_workload(p) < 0)
+            continue;
+        set_replicas(k, p);
+        is_selected(k, p);
+    }
+}
+
 void kubernetes_pods_wanted(struct kubernetes *k) {
     for (size_t i = 0; i < k->pod_count; i++)
         set_replicas(k, k->pods[i]);

@@ -91,6 +91,7 @@ void kubernetes_pod_told(struct following *f, const struct kube_event *e);
 void kubernetes_pods_begin(struct kubernetes *k); /* all is listed: tells of every pod there is */
 struct kube_pod *kubernetes_pod_find(struct kubernetes *k, const char *uid);
 void kubernetes_pods_free(struct kubernetes *k);
+void kubernetes_pods_owned(struct kubernetes *k, const struct kube_load *l); /* who has an owner was told of after its pods: they are that owner's */
 void kubernetes_pods_wanted(struct kubernetes *k); /* the workloads' replicas changed */
 
 /* kubernetes_loads.c */

@@ -21,7 +21,7 @@ PATIENCE = int(os.environ.get("KUBE_PATIENCE") or (5 if IN_VM else 1))  # limits
 
 class Lab:
     def __init__(self, nodes=2):
-        self.given = GIVEN
+        self.given = os.environ.get("CHAOSD_KUBE")
         self.dir = pathlib.Path(self.given or tempfile.mkdtemp(prefix="chaosd-kube-"))
         self.nodes = nodes
         self.kubeconfig = self.dir / "kubeconfig"

@@ -667,7 +667,7 @@ def test_objects_of_five_megabytes():
             assert w.until("MEMORY")["private_kb"] < 15000 * SLOW
             api.put("pods", dict(big, metadata=dict(big["metadata"], labels={"v": "2"})))
             assert w.until("MODIFIED", "big", timeout=20)["object"]["labels"] == {"v": "2"}
-            big["metadata"]["labels"] = {"x": "y" * (2 << 20)}
+            big["metadata"]["labels"] = {"x": "y" * (5 << 20)}
             api.put("pods", big)
             assert "more than" in w.until("TROUBLED", timeout=20)["why"]
 
