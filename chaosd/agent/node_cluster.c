@@ -269,6 +269,8 @@ bool node_cluster_frozen(struct cluster *c, const char *key) {
     return v && count_frozen(v, &alive) > 0;
 }
 
+static int freeze_parts(struct victim *v, bool on, struct error *err);
+
 /* libev cannot wait for POLLPRI on cgroup.events, so a timer looks. */
 static void on_look(void *arg) {
     struct victim *v = arg;
@@ -282,6 +284,8 @@ static void on_look(void *arg) {
     if (froze) {
         v->pub.frozen = true;
         tell(v, CL_POD_FROZEN);
+    } else if (v->want_frozen && !v->pub.frozen) {
+        freeze_parts(v, true, NULL); /* version 1 may miss a process that is being forked, and waits for it until told again */
     } else if (all_thawed) {
         v->pub.frozen = v->want_frozen = v->want_thawed = false;
         timer_stop(v->look);
