@@ -132,6 +132,13 @@ static void release(struct fault_act *act) {
         ask_delete(a);
 }
 
+/* Nobody pings from the pod: an agent has no right to, and this machine is not there. */
+static json_t *measured(struct fault_act *act) {
+    const struct fault_kind *k = (const struct fault_kind *)act->spec->kind.kind;
+    const bool wanted = k->layer == FAULT_NETWORK && ((const struct net_fault *)act->spec->kind.params)->measure;
+    return wanted ? json_pack("{s:s}", "why", "a node's agent sends no echo requests") : NULL;
+}
+
 static int undo(struct fault_act *act, const struct pod *victim, json_t **ret, struct error *err) {
     const struct node_fault f = {.run = act->env->run, .act = act->id};
     char name[NODE_FAULT_NAME_SIZE];
@@ -180,7 +187,7 @@ static const struct fault_kind *asked(const struct fault_kind *k) {
     as->inject = inject;
     as->revert = k->holds ? revert : NULL;
     as->undo = k->holds ? undo : NULL;
-    as->measured = NULL;
+    as->measured = k->measured ? measured : NULL;
     as->release = release;
     return as;
 }

@@ -45,6 +45,7 @@ struct asks {
     struct kube_watch *watch;
     struct ask *first;
     struct timer *renew; /* of far ends; and of what is gone */
+    struct net_again *names; /* NULL: nothing was looked up */
     bool renewing;
     char blind[512]; /* why the statuses cannot be followed just now; "": they can */
 };

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/timestamp.h"
 #include "fault/ask.h"
+#include "fault/net.h"
 #include "fault/object.h"
 
 #include <errno.h>
@@ -351,6 +352,11 @@ void asks_pods_changed(struct fault_env *env) {
 
 /* --- all of a run --- */
 
+static void on_looked(void *arg) {
+    struct asks *all = arg;
+    asks_pods_changed(all->env);
+}
+
 int asks_open(struct fault_env *env, struct error *err) {
     if (env->asks)
         return 0;
@@ -364,13 +370,13 @@ int asks_open(struct fault_env *env, struct error *err) {
     int rc = timer_new(env->loop, on_renew, all, &all->renew, err);
     if (rc == 0)
         rc = kube_watch_start(client(all), &w, &all->watch, err);
-    if (rc < 0) {
-        timer_free(all->renew);
-        free(all);
-        return rc;
-    }
-    env->asks = all;
-    return 0;
+    if (rc == 0 && env->names)
+        rc = net_again_start(env, NULL, on_looked, all, &all->names, err);
+    if (rc < 0)
+        asks_free(all);
+    else
+        env->asks = all;
+    return rc;
 }
 
 bool asks_settled(struct fault_env *env) {
@@ -385,6 +391,7 @@ bool asks_settled(struct fault_env *env) {
 void asks_free(struct asks *all) {
     if (!all)
         return;
+    net_again_stop(all->names);
     kube_watch_free(all->watch);
     timer_free(all->renew);
     for (struct ask *a; (a = all->first);) {

@@ -6,8 +6,6 @@
 
 #include "netem.h"
 
-#include <netdb.h>
-
 struct net_delay { int64_t latency_ns, jitter_ns, correlation_ppm; int distribution; };
 struct net_states { int64_t p13_ppm, p31_ppm, p32_ppm, p23_ppm, p14_ppm; };
 struct net_gilbert { int64_t p_ppm, r_ppm, h_ppm, k_ppm; }; /* as in Gilbert and Elliott: h and k are shares that come through */
@@ -92,11 +90,18 @@ int net_check(void *value, const struct schema_at *at, struct error *err); /* th
 /* The far ends of one act: addresses that stand in the rows, the selected pods' and the names'. Array to free(). */
 int net_peers(struct fault_act *a, const struct net_fault *n, struct netem_peer **ret, size_t *ret_count, struct error *err);
 
+const struct pod *net_pod_named(const struct fault_env *env, const char *name); /* NULL: no pod has that name */
+
+/* net_names.c: names that are no pod's. */
 int net_look_up(struct fault_env *env, const struct net_fault *n, struct error *err); /* its names; may block */
-bool net_name_known(const struct fault_env *env, const char *name); /* it was looked up: it is no pod's */
-/* Adds to the name, and to peers (heap, grown), the addresses that are new. Returns how many came to peers. */
-int net_name_learn(struct fault_env *env, const char *name, const struct addrinfo *found, struct netem_peer **peers, size_t *peer_count);
+const struct netem_peer *net_name_peers(const struct fault_env *env, const char *name, size_t *ret_count); /* borrowed; NULL: it was never looked up */
+/* Adds what the list (heap, grown) lacks of the names' addresses. Returns how many. */
+size_t net_names_add(const struct fault_env *env, const struct strings *names, struct netem_peer **peers, size_t *peer_count);
 void net_names_free(struct net_name *names);
+/* These names (NULL: all) are looked up again every 30 s, beside the loop; looked is called each time. Names and env live until stop. */
+struct net_again;
+int net_again_start(struct fault_env *env, const struct strings *names, void (*looked)(void *arg), void *arg, struct net_again **ret, struct error *err);
+void net_again_stop(struct net_again *g); /* NULL-safe; not from looked */
 
 /* net_measure.c: asked for by `measure`. Trouble with it is told by its result, and does not keep the fault from going on. */
 struct net_measure;

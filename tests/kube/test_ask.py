@@ -250,6 +250,29 @@ def test_far_ends_are_never_none():
         assert "no other pod matches" in a.one("act", "fail")["data"]["why"] and not api.asked_for, a.all
 
 
+def test_that_nothing_is_measured_is_said():
+    with Nodes().begin(lambda o: [(0.02, in_effect(figures={"by": "drop"}))] + good(o)[2:]) as api, Scratch() as s:
+        a = run(s, api, f"net-partition: {{{SELECT}, mode: one, externalTargets: [10.9.0.1], measure: true}}\n    for: 1s", code=0)
+        assert "measure" not in api.asked_for[0]["spec"]["params"] and a.one("measured")["data"]["why"] == "a node's agent sends no echo requests", a.all
+        text = subprocess.run([CHAOSD, "report", s.dir / "out"], capture_output=True, text=True, timeout=60 * SLOW, env=environment(s)).stdout
+        assert "measured nothing: a node's agent sends no echo requests" in text, text
+
+
+def test_names_are_looked_up_again():
+    script = 'mount --bind "$1" /etc/hosts && shift && exec "$@"'
+    with Nodes().begin(good) as api, Scratch() as s:
+        hosts = s.write("hosts", "10.9.0.1 far.test\n")
+        path = scenario(s, api, f"net-partition: {{{SELECT}, mode: one, externalTargets: [far.test]}}\n    for: 3s", duration="5s")
+        p = subprocess.Popen(["unshare", "-m", "bash", "-c", script, "bash", hosts, CHAOSD, "run", path, "--yes", "--out", s.dir / "out"], stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True, env=dict(environment(s), CHAOSD_RENEW_MS="100"), cwd=s.dir)
+        until(lambda: api.asked_for, "asked for")
+        hosts.write_text("10.9.0.2 far.test\n")
+        out, _ = p.communicate(timeout=60 * SLOW)
+        assert p.returncode == 0, out
+        assert api.asked_for[0]["spec"]["peers"] == ["10.9.0.1"], api.asked_for
+        assert [x["peers"] for x in patches(api)] == [["10.9.0.1", "10.9.0.2"]], patches(api)  # once: looked up ten times a second, it is said when it changes
+
+
 # --- the end ---
 
 def begin(s, api, *args, **kw):
