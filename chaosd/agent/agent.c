@@ -49,8 +49,26 @@ void agent_log(const struct held *h, const char *fmt, ...) {
 
 /* --- what is to be done now --- */
 
+static void clear_leftovers(struct agent *a, void (*first)(struct agent *a)) {
+    struct error err;
+    struct leftover *l = NULL;
+    int rc = leftover_find(a, &l, &err);
+    if (rc < 0)
+        agent_log(NULL, "what an earlier agent left: %s", err.text);
+    if (first)
+        first(a);
+    if (l)
+        leftover_clear(a, l);
+}
+
+static void wait_for_the_watches(struct agent *a) {
+    const int64_t wait = leftover_overdue(a);
+    if (wait >= 0)
+        timer_after(a->sweep, wait);
+}
+
 static void look_for_leftovers(struct agent *a) {
-    const int64_t next = a->leaving || !a->begun ? 0 : held_sweep(a);
+    const int64_t next = a->leaving ? 0 : held_sweep(a);
     const int64_t wait = next - clock_wall_ns();
     if (next)
         timer_after(a->sweep, wait < LOOK_MOST_NS ? (wait > 0 ? wait : 0) + NS_PER_S : LOOK_MOST_NS);
@@ -81,7 +99,10 @@ static void go_on(void *arg) {
         a->ended = true;
         timer_after(a->ending, SAY_NS);
     }
-    look_for_leftovers(a);
+    if (a->begun || a->leaving)
+        look_for_leftovers(a);
+    else
+        wait_for_the_watches(a);
 }
 
 /* --- watches --- */
@@ -118,9 +139,9 @@ static void tell_all(struct agent *a, bool had) {
     }
 }
 
+static void take_over(struct agent *a) { tell_all(a, true); }
+
 static void begin(struct agent *a) {
-    struct error err;
-    struct leftover *l = NULL;
     if (a->begun || a->leaving || !a->faults_told || !a->self_told)
         return;
     a->begun = true;
@@ -128,12 +149,7 @@ static void begin(struct agent *a) {
     agent_log(NULL, "node %s, NodeFaults of namespace %s, version %s%s", a->o.node, a->namespace, CHAOSD_VERSION, a->stopped ? ", stopped by annotation" : "");
     if (kube_store_count(kube_watch_store(a->self)) == 0)
         agent_log(NULL, "the cluster has no node of that name: nobody will ask for anything here");
-    int rc = leftover_find(a, &l, &err);
-    if (rc < 0)
-        agent_log(NULL, "what an earlier agent left: %s", err.text);
-    tell_all(a, true);
-    if (l)
-        leftover_clear(a, l);
+    clear_leftovers(a, take_over);
     tell_all(a, false);
     agent_step(a);
 }
@@ -220,6 +236,8 @@ static void on_signal(int events, void *arg) {
     a->leaving = true;
     agent_log(NULL, "asked to end: all faults of this node are ended first");
     held_end_all(a, "Terminated", "the agent was asked to end");
+    if (!a->begun)
+        clear_leftovers(a, NULL); /* nothing of it was taken over */
     timer_after(a->ending, END_NS);
     agent_step(a);
 }
@@ -271,6 +289,7 @@ static int open_all(struct agent *a, struct error *err) {
     if (rc == 0 && (rc = open_api(a, err)) == 0 && (rc = node_cluster_new(&spec, &a->cluster, err)) == 0) {
         a->env = (struct fault_env){.loop = a->loop, .cluster = a->cluster};
         rc = follow(a, err);
+        timer_after(a->sweep, 0);
     }
     return rc;
 }

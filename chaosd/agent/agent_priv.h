@@ -72,6 +72,7 @@ struct held {
     struct reaper *reaper;
     const char *reason; /* why it ends before its deadline; NULL: it does not */
     char message[512];
+    char odd[256]; /* what its status says of a change that was not taken; "": nothing */
     struct node_fault_status said; /* times and phase; texts are not kept */
     json_t *proof, *figures;
 };
@@ -94,6 +95,7 @@ void held_said(struct held *h); /* the API server has its status */
 void held_refuse(struct held *h, const char *reason, const char *message); /* and nothing of it is left */
 void held_end(struct held *h, const char *reason, const char *message);
 void held_peers(struct held *h); /* h->fault.peers are others now */
+void held_odd(struct held *h, const char *what, const char *why); /* a change of the object is not taken. what NULL: this one is */
 void held_event(struct held *h, enum cluster_event e);
 void held_forget(struct held *h); /* frees what the act had */
 
@@ -108,3 +110,5 @@ struct leftover;
 int leftover_find(struct agent *a, struct leftover **ret, struct error *err);
 void leftover_thaw(struct held *h); /* of an earlier agent's pause nothing is remembered but the object */
 void leftover_clear(struct agent *a, struct leftover *l); /* what no held fault took over; frees */
+/* Before the API server has told what is asked for: what ends by nobody else is ended at its deadline. Returns how long until there is more of it to do; -1: there is none. */
+int64_t leftover_overdue(struct agent *a);

@@ -127,7 +127,7 @@ static void look_again(struct held *h, json_t *object) {
         return;
     }
     if (rc < 0) {
-        agent_log(h, "a change of the object is not understood, and changes nothing: %s", err.text);
+        held_odd(h, "a change of the object is not understood, and changes nothing", err.text);
         return;
     }
     if (now.end) {

@@ -26,9 +26,20 @@ static void say(struct held *h, enum node_fault_phase phase, const char *reason,
     s->agent_version = CHAOSD_VERSION;
     s->reason = reason;
     s->message = message;
-    agent_log(h, "%s%s%s%s%s", node_fault_phase_names[phase], reason ? ": " : "", reason ? reason : "", message ? ": " : "", message ? message : "");
+    agent_log(h, "%s%s%s%s%s", node_fault_phase_names[phase], reason ? ": " : "", reason ? reason : "", message && *message ? ": " : "", message ? message : "");
     if (h->report)
         report_say(h->report, s);
+}
+
+/* Each event of the object comes here again, also those that our status makes. */
+void held_odd(struct held *h, const char *what, const char *why) {
+    char text[sizeof h->odd] = "";
+    if (what)
+        snprintf(text, sizeof text, "%s: %s", what, why);
+    if (strcmp(text, h->odd) == 0)
+        return;
+    memcpy(h->odd, text, sizeof text);
+    say(h, h->said.phase, NULL, h->odd);
 }
 
 static int64_t wall_at(int64_t boot_ns) { return clock_wall_ns() + (boot_ns - clock_boot_ns()); }
@@ -488,8 +499,10 @@ void held_peers(struct held *h) {
     int rc = h->params.kind->change ? node_params_again(&h->params, &h->fault, &err) : error_set(&err, -EINVAL, "it has no far ends");
     if (rc == 0 && h->state == HELD_IN_EFFECT)
         rc = h->params.kind->change(&h->pub, &err);
-    if (rc < 0)
-        agent_log(h, "the new far ends are not taken: %s", err.text);
-    else
-        agent_log(h, "%zu far ends from the run now", json_array_size(h->fault.peers));
+    if (rc < 0) {
+        held_odd(h, "the new far ends are not taken, the old ones stay", err.text);
+        return;
+    }
+    agent_log(h, "%zu far ends from the run now", json_array_size(h->fault.peers));
+    held_odd(h, NULL, NULL);
 }

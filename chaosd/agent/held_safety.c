@@ -31,6 +31,7 @@ static int stand_by(struct held *h, json_t *undo, struct error *err) {
     json_object_set_new(undo, "fault", json_string(h->fault.uid));
     json_object_set_new(undo, "by", reaper_agent());
     json_object_set_new(undo, "leave", json_boolean(a->contained));
+    json_object_set_new(undo, "until", json_integer((json_int_t)h->end_boot_ns));
     int rc = reaper_start(undo, h->end_boot_ns + REAPER_GRACE_NS, &h->reaper, err);
     if (rc < 0 && a->contained)
         return error_wrap(err, -EACCES, "a reaper that outlives the agent's container (it needs the node's /sys/fs/cgroup, writable)");

@@ -5,6 +5,7 @@
 #include "agent/reapers.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "cluster/netns.h"
 #include "cluster/undo.h"
@@ -143,6 +144,25 @@ void leftover_clear(struct agent *a, struct leftover *l) {
     if (n < 0)
         agent_log(NULL, "looking for network faults: %s", err.text);
     leftover_free(l);
+}
+
+/* The kernel ends what is in a network. A reaper may be there yet: what is done twice does no harm. */
+int64_t leftover_overdue(struct agent *a) {
+    struct leftover *l = NULL;
+    int64_t wait = -1;
+    if (leftover_find(a, &l, NULL) < 0)
+        return -1;
+    for (size_t i = 0; i < l->count; i++) {
+        const int64_t until = json_int_or(l->undos[i], "until", 0), left = until - clock_boot_ns();
+        if (until && left <= 0) {
+            undo_record(l->undos[i]);
+            journal_done(a->journal, l->ids[i], NULL);
+        } else if (until && (wait < 0 || left < wait)) {
+            wait = left;
+        }
+    }
+    leftover_free(l);
+    return wait;
 }
 
 void leftover_thaw(struct held *h) {

@@ -6,13 +6,15 @@
 #include <errno.h>
 #include <string.h>
 
+enum { CONFLICTS_MOST = 3 }; /* another object of that name is one for good; writers that meet are one once */
+
 struct report {
     struct report_spec spec;
     char *namespace, *name, *uid;
     json_t *next, *sent; /* the status' fields: still to be sent; under way */
     struct kube_call *call;
     struct timer *timer;
-    unsigned failures; /* in a row */
+    unsigned failures, conflicts; /* in a row */
     bool told, over;   /* told: of these failures */
 };
 
@@ -65,7 +67,8 @@ static void again(struct report *r, bool stale, const char *why) {
 static void on_done(const struct kube_answer *a, void *arg) {
     struct report *r = arg;
     r->call = NULL;
-    if (a->trouble == KUBE_NOT_FOUND || a->trouble == KUBE_CONFLICT) {
+    r->conflicts = a->trouble == KUBE_CONFLICT ? r->conflicts + 1 : 0;
+    if (a->trouble == KUBE_NOT_FOUND || r->conflicts == CONFLICTS_MOST) {
         r->over = true;
         r->spec.gone(r->spec.arg);
     } else if (a->trouble != KUBE_OK) {

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* container-pause: as pod-pause, of one container. Which it is stands beside the victim's UID, in the NodeFault: who carries it out knows a
  * pod whose other containers are left out. */
-#include "fault/fault.h"
-
-#include <stdio.h>
+#include "fault/freeze.h"
 
 struct container_pause {
     struct pod_target target;
@@ -32,21 +30,6 @@ static const struct pod_target *target(const void *params) { return &((const str
 
 static const char *container(const void *params) { return ((const struct container_pause *)params)->container; }
 
-static int inject(struct fault_act *a, const struct pod *victim, struct error *err) {
-    return a->env->cluster->kind->freeze(a->env->cluster, victim->uid, true, err);
-}
-
-static int revert(struct fault_act *a, struct error *err) { return a->env->cluster->kind->freeze(a->env->cluster, a->uid, false, err); }
-
-static int undo(struct fault_act *a, const struct pod *victim, json_t **ret, struct error *err) {
-    return a->env->cluster->kind->undo_freeze(a->env->cluster, victim->uid, ret, err);
-}
-
-static void describe(const void *params, char *out, size_t size) {
-    (void)params;
-    snprintf(out, size, "freeze");
-}
-
 const struct fault_kind fault_container_pause = {
     .row = {"container-pause", &shape, "Freezes one container of selected pods for a while."},
     .like = "pause a pod",
@@ -57,8 +40,8 @@ const struct fault_kind fault_container_pause = {
     .target = target,
     .container = container,
     .takes = fault_takes,
-    .inject = inject,
-    .revert = revert,
-    .undo = undo,
-    .describe = describe,
+    .inject = freeze_inject,
+    .revert = freeze_revert,
+    .undo = freeze_undo,
+    .describe = freeze_describe,
 };

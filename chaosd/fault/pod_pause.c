@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pod-pause: freezes a pod's cgroup, as a long garbage collection or a stalled disk would, and thaws it. Proof is the
  * kernel's own "frozen" in cgroup.events. */
-#include "fault/fault.h"
+#include "fault/freeze.h"
 
 #include <stdio.h>
 
@@ -23,17 +23,17 @@ static const struct shape shape = {
 
 static const struct pod_target *target(const void *params) { return &((const struct pod_pause *)params)->target; }
 
-static int inject(struct fault_act *a, const struct pod *victim, struct error *err) {
+int freeze_inject(struct fault_act *a, const struct pod *victim, struct error *err) {
     return a->env->cluster->kind->freeze(a->env->cluster, victim->uid, true, err);
 }
 
-static int revert(struct fault_act *a, struct error *err) { return a->env->cluster->kind->freeze(a->env->cluster, a->uid, false, err); }
+int freeze_revert(struct fault_act *a, struct error *err) { return a->env->cluster->kind->freeze(a->env->cluster, a->uid, false, err); }
 
-static int undo(struct fault_act *a, const struct pod *victim, json_t **ret, struct error *err) {
+int freeze_undo(struct fault_act *a, const struct pod *victim, json_t **ret, struct error *err) {
     return a->env->cluster->kind->undo_freeze(a->env->cluster, victim->uid, ret, err);
 }
 
-static void describe(const void *params, char *out, size_t size) {
+void freeze_describe(const void *params, char *out, size_t size) {
     (void)params;
     snprintf(out, size, "freeze");
 }
@@ -52,8 +52,8 @@ const struct fault_kind fault_pod_pause = {
     .target = target,
     .takes = fault_takes,
     .able = able,
-    .inject = inject,
-    .revert = revert,
-    .undo = undo,
-    .describe = describe,
+    .inject = freeze_inject,
+    .revert = freeze_revert,
+    .undo = freeze_undo,
+    .describe = freeze_describe,
 };

@@ -47,10 +47,12 @@ class Lab:
     def __exit__(self, *a):
         return self.stack.__exit__(*a)
 
-    def again(self):
-        """Another agent, in the place of one that died."""
+    def again(self, heard=True):
+        """Another agent, in the place of one that died. heard: it can hear what it has to do."""
         self.agent = Agent(self.api, self.scratch, *self.options)
-        self.stack.enter_context(self.agent)
+        self.stack.push(self.agent)
+        self.agent.start(heard)
+        self.agent.wait(lambda: heard or "cannot be followed just now" in self.agent.log(), "trouble")
 
     def arrived(self, to=B, count=5):
         return len(self.pair.sent(count, to))
@@ -135,12 +137,15 @@ def test_far_ends_change_and_the_deadline_stays():
         lab.agent.change(name, peers=[*many, B, B2])
         assert until(lambda: lab.arrived(B) == 0 and lab.arrived(B2) == 0)
         lab.agent.change(name, peers=["not.an.address"])
-        lab.agent.wait(lambda: "the new far ends are not taken" in lab.agent.log(), "a refusal")
+        lab.agent.wait(lambda: "the new far ends are not taken, the old ones stay: " in lab.agent.status(name).get("message", ""), "a refusal")
         assert lab.arrived(B2) == 0 and lab.agent.status(name)["phase"] == "InEffect"
+        lab.agent.change(name, peers=[B2])
+        lab.agent.wait(lambda: lab.agent.status(name)["message"] == "", "all is as asked again")
+        assert until(lambda: lab.arrived(B) == 5) and lab.arrived(B2) == 0
         until_at = stamp_of(status["untilAt"])
         status = lab.agent.reaches(name, "Ended", 10)
         assert abs(stamp_of(status["endedAt"]) - until_at) < 0.5 * SLOW, status
-        assert lab.arrived(B) == 5 and lab.arrived(B2) == 5
+        assert lab.arrived(B) == 5 and lab.arrived(B2) == 5 and not status["message"]
         lab.nothing_left()
 
 
@@ -444,10 +449,54 @@ def test_status_that_is_refused_is_said_later():
 
 def test_an_object_that_is_another_by_now_ends_the_fault():
     with Lab() as lab:
-        lab.api.fault("PATCH", "/nodefaults", Status(409, "Conflict"))
+        lab.api.fault("PATCH", "/nodefaults", Status(409, "Conflict"), times=None)
         lab.agent.ask(lab.pod)
         lab.agent.wait(lambda: "the object is gone" in lab.agent.log(), "a conflict")
         assert until(lambda: lab.arrived() == 5)
+        lab.nothing_left()
+
+
+def test_a_writer_that_came_between_ends_nothing():
+    with Lab() as lab:
+        lab.api.fault("PATCH", "/nodefaults", Status(409, "Conflict"), times=2)
+        name = lab.agent.ask(lab.pod, seconds=60)
+        lab.agent.reaches(name, "InEffect", 20)
+        assert lab.arrived() == 0
+
+
+def dead_with_its_reapers(lab, seconds):
+    """A pod that nobody would thaw, and an agent that hears nothing of the API server."""
+    paused = lab.agent.ask(lab.pod, kind="pod-pause", seconds=seconds)
+    lab.agent.reaches(paused, "InEffect")
+    for pid in reapers():
+        os.kill(pid, signal.SIGKILL)
+    lab.agent.die()
+    lab.api.fault("GET", "/", Close(), times=None)
+    return paused
+
+
+def test_killed_with_its_reaper_the_deadline_holds_without_an_api_server():
+    with Lab(network=False) as lab:
+        paused = dead_with_its_reapers(lab, 4)
+        deadline = stamp_of(lab.agent.object(paused)["spec"]["deadline"])
+        lab.again(heard=False)
+        if time.time() < deadline - 0.5:
+            assert lab.pod.frozen()
+        assert until(lambda: not lab.pod.frozen(), 8 * SLOW) and deadline - 0.01 < time.time() < deadline + SLOW
+        lab.api.faults.clear()
+        assert lab.agent.reaches(paused, "Ended", 30).get("reason") is None
+        lab.no_records()
+
+
+def test_asked_to_end_before_it_heard_anything_it_leaves_nothing():
+    with Lab() as lab:
+        cut = lab.agent.ask(lab.pod, act=2, seconds=60)
+        lab.agent.reaches(cut, "InEffect")
+        dead_with_its_reapers(lab, 60)
+        lab.again(heard=False)
+        assert lab.pod.frozen() and lab.arrived() == 0
+        assert lab.agent.term() == 0
+        assert not lab.pod.frozen() and lab.arrived() == 5
         lab.nothing_left()
 
 
