@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Theirs alone: agent.c (watches, start, end), held.c (what is done with which object), held_act.c (one fault's life), held_safety.c (journal and reaper),
+/* Theirs alone: agent.c (watches, start, end), held.c (what is done with which object), held_act.c (one fault's life), held_say.c (its status), held_safety.c (journal and reaper),
  * leftover.c (what an earlier agent left). */
 #include "agent/agent.h"
 #include "agent/node_cluster.h"
@@ -95,9 +95,16 @@ void held_said(struct held *h); /* the API server has its status */
 void held_refuse(struct held *h, const char *reason, const char *message); /* and nothing of it is left */
 void held_end(struct held *h, const char *reason, const char *message);
 void held_peers(struct held *h); /* h->fault.peers are others now */
-void held_odd(struct held *h, const char *what, const char *why); /* a change of the object is not taken. what NULL: this one is */
 void held_event(struct held *h, enum cluster_event e);
 void held_forget(struct held *h); /* frees what the act had */
+
+/* held_say.c */
+void held_say(struct held *h, enum node_fault_phase phase, const char *reason, const char *message); /* with its times, proof and figures */
+void held_odd(struct held *h, const char *what, const char *why); /* a change of the object is not taken. what NULL: this one is */
+int64_t held_wall_at(int64_t boot_ns);
+struct netem_state;
+void held_count(struct held *h, const struct netem_state *s); /* what the classifier saw, while its filters stand */
+void held_count_figures(struct held *h); /* what h->figures has of packets and bytes */
 
 /* held_safety.c */
 int held_make_safe(struct held *h, const struct pod *victim, struct error *err);

@@ -16,49 +16,6 @@
 
 #define UNDONE_NS (5 * NS_PER_S) /* until an end that was not seen counts as failed */
 
-/* --- saying --- */
-
-static void say(struct held *h, enum node_fault_phase phase, const char *reason, const char *message) {
-    struct node_fault_status *s = &h->said;
-    s->phase = phase;
-    s->proof = h->proof;
-    s->figures = h->figures;
-    s->agent_version = CHAOSD_VERSION;
-    s->reason = reason;
-    s->message = message;
-    agent_log(h, "%s%s%s%s%s", node_fault_phase_names[phase], reason ? ": " : "", reason ? reason : "", message && *message ? ": " : "", message ? message : "");
-    if (h->report)
-        report_say(h->report, s);
-}
-
-/* Each event of the object comes here again, also those that our status makes. */
-void held_odd(struct held *h, const char *what, const char *why) {
-    char text[sizeof h->odd] = "";
-    if (what)
-        snprintf(text, sizeof text, "%s: %s", what, why);
-    if (strcmp(text, h->odd) == 0)
-        return;
-    memcpy(h->odd, text, sizeof text);
-    say(h, h->said.phase, NULL, h->odd);
-}
-
-static int64_t wall_at(int64_t boot_ns) { return clock_wall_ns() + (boot_ns - clock_boot_ns()); }
-
-/* What the classifier saw is known only while its filters stand; what it took, until the end. */
-static void count(struct held *h, const struct netem_state *s) {
-    if (s->known)
-        h->said.seen = (int64_t)(s->out.seen + s->in.seen);
-}
-
-static void count_figures(struct held *h) {
-    const json_t *packets = json_object_get(h->figures, "packets"), *bytes = json_object_get(h->figures, "bytes");
-    h->said.counted = json_is_integer(packets) && json_is_integer(bytes);
-    h->said.packets = json_integer_value(packets);
-    h->said.bytes = json_integer_value(bytes);
-    if (h->said.seen < h->said.packets)
-        h->said.seen = h->said.packets;
-}
-
 /* --- the end --- */
 
 void held_forget(struct held *h) {
@@ -85,7 +42,7 @@ static void finish(struct held *h, bool undone, enum node_fault_phase phase, con
         held_stand_down(h);
     else
         reaper_leave(take_ptr(h->reaper)); /* undo record and reaper stay: they are what is left to help */
-    say(h, phase, reason, message && *message ? message : NULL);
+    held_say(h, phase, reason, message && *message ? message : NULL);
     held_forget(h);
     agent_step(a);
 }
@@ -131,7 +88,7 @@ static void look_before_the_end(struct held *h) {
     int n = netem_list(ns, h->run, &list, NULL);
     for (int i = 0; i < n; i++)
         if (list[i].id == h->pub.id)
-            count(h, &list[i]);
+            held_count(h, &list[i]);
     netem_ns_close(ns);
 }
 
@@ -169,9 +126,9 @@ static void became_effective(struct held *h) {
         h->said.in_effect_wall_ns = clock_wall_ns();
         h->said.in_effect_boot_ns = clock_boot_ns();
     }
-    h->said.until_wall_ns = wall_at(h->end_boot_ns);
+    h->said.until_wall_ns = held_wall_at(h->end_boot_ns);
     h->figures = take_ptr(h->pub.told);
-    say(h, NODE_FAULT_IN_EFFECT, NULL, NULL);
+    held_say(h, NODE_FAULT_IN_EFFECT, NULL, NULL);
     timer_after(h->timer, h->end_boot_ns - clock_boot_ns());
     if (h->peers_changed)
         held_peers(h);
@@ -206,7 +163,7 @@ static void kind_observed(struct fault_act *pub, json_t *proof) {
     struct held *h = (struct held *)pub;
     prove(h, proof);
     if (h->state == HELD_IN_EFFECT)
-        say(h, NODE_FAULT_IN_EFFECT, NULL, NULL);
+        held_say(h, NODE_FAULT_IN_EFFECT, NULL, NULL);
 }
 
 /* What stands in the pod's namespace and is in effect: of our run's act, and of anybody else. */
@@ -241,7 +198,7 @@ static void kind_trouble(struct fault_act *pub, const char *why) {
     if (look_at_network(h, &ours, NULL) == 0 && !ours)
         held_end(h, "Lost", why);
     else
-        say(h, NODE_FAULT_IN_EFFECT, NULL, why);
+        held_say(h, NODE_FAULT_IN_EFFECT, NULL, why);
 }
 
 static void kind_reverted(struct fault_act *pub, const char *why, json_t *figures) {
@@ -251,7 +208,7 @@ static void kind_reverted(struct fault_act *pub, const char *why, json_t *figure
     else
         h->figures = json_incref(figures);
     json_decref(figures);
-    count_figures(h);
+    held_count_figures(h);
     if (why && !*h->message)
         snprintf(h->message, sizeof h->message, "%s", why);
     ended(h);
@@ -299,7 +256,7 @@ void held_event(struct held *h, enum cluster_event e) {
     if (e == kind->proof && in) {
         prove(h, json_pack("{s:s}", "proof", cluster_event_names[e]));
         if (kind->holds)
-            say(h, NODE_FAULT_IN_EFFECT, NULL, NULL);
+            held_say(h, NODE_FAULT_IN_EFFECT, NULL, NULL);
         else
             ended(h);
     } else if (e == kind->proof_reverted && kind->holds && (in || h->state == HELD_REVERTING)) {
@@ -435,7 +392,7 @@ static void accepted(struct held *h) {
     if (!h->adopted) {
         h->said.accepted_wall_ns = clock_wall_ns();
         h->said.accepted_boot_ns = clock_boot_ns();
-        say(h, NODE_FAULT_ACCEPTED, NULL, NULL);
+        held_say(h, NODE_FAULT_ACCEPTED, NULL, NULL);
     }
     h->state = HELD_WAITING;
     h->unsaid = !h->params.kind->holds;
