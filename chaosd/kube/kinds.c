@@ -123,11 +123,14 @@ int kube_tables_init(struct kube_tables *t, const struct kube_kind *kind, const 
     t->metadata[n++] = (struct keep){"ownerReferences", owner_keep};
     t->metadata[n] = (struct keep){"annotations", t->annotations};
     for (n = 0; n < ARRAY_SIZE(object); n++)
-        t->object[n].key = object[n];
+        t->bare_object[n].key = t->object[n].key = object[n];
+    t->bare_object[n] = (struct keep){"metadata", t->metadata};
     t->object[n++] = (struct keep){"metadata", t->metadata};
     for (const struct keep *k = kind->body; k && k->key && n < ARRAY_SIZE(t->object) - 1; k++)
         t->object[n++] = *k;
     t->event[0].key = "type";
     t->event[1] = (struct keep){"object", t->object};
+    t->bare_event[0].key = "type";
+    t->bare_event[1] = (struct keep){"object", t->bare_object};
     return 0;
 }

@@ -39,6 +39,7 @@ enum { KUBE_ANNOTATIONS_MOST = 15 };
 /* Tables for a sieve, put together for one kind and the annotations that somebody asks for. Holds pointers into itself: not to be moved. */
 struct kube_tables {
     struct keep annotations[KUBE_ANNOTATIONS_MOST + 3], metadata[12], object[24], event[3];
+    struct keep bare_object[7], bare_event[3]; /* only who it is */
 };
 /* annotations: keys, ends with NULL, at most KUBE_ANNOTATIONS_MOST; borrowed. NULL: none. -E2BIG. */
 int kube_tables_init(struct kube_tables *t, const struct kube_kind *kind, const char *const *annotations, struct error *err);

@@ -12,7 +12,7 @@
 enum {
     MAX_KEPT = 1 << 20,
     MAX_LEVELS = 24,  /* as deep as tables of what to keep go */
-    MAX_DEPTH = 1024, /* of what is copied or left out whole */
+    MAX_DEPTH = 16384, /* of what is copied or left out whole: an API server takes 10,000 */
     MAX_KEY = 256,    /* longer ones are in no table */
     IDLE_BYTES = 64 << 10,
 };

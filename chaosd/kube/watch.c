@@ -160,9 +160,31 @@ static void give_up(struct kube_watch *w) {
 
 /* --- objects --- */
 
-static json_t *parse(const char *text, size_t len, struct error *err) {
+static int on_bare(const char *text, size_t len, void *arg, struct error *err) {
+    json_t **ret = arg;
+    (void)err;
+    json_decref(*ret);
+    *ret = json_loadb(text, len, JSON_ALLOW_NUL, NULL);
+    return 0;
+}
+
+static json_t *read_bare(const char *text, size_t len, const struct keep *bare) {
+    json_t *o = NULL;
+    struct sieve *s = NULL;
+    const struct sieve_spec spec = {.mode = SIEVE_STREAM, .keep = bare, .object = on_bare, .arg = &o};
+    if (sieve_new(&spec, &s, NULL) == 0)
+        sieve_feed(s, text, len, NULL);
+    sieve_free(s);
+    return o;
+}
+
+/* Whoever may write an object may write one into it that jansson takes no part in: a NUL in a key, brackets thousands deep. None may make all
+ * blind: of such a one it is only known that it is there. */
+static json_t *parse(const char *text, size_t len, const struct keep *bare, struct error *err) {
     json_error_t why;
-    json_t *o = json_loadb(text, len, JSON_ALLOW_NUL, &why); /* anybody may write one into an object, and all would be blind for it */
+    json_t *o = json_loadb(text, len, JSON_ALLOW_NUL, &why);
+    if (!o && bare)
+        o = read_bare(text, len, bare);
     if (!o)
         error_set(err, -EPROTO, "an object that is no JSON: column %d", why.column);
     return o;
@@ -171,7 +193,7 @@ static json_t *parse(const char *text, size_t len, struct error *err) {
 static int on_item(const char *text, size_t len, void *arg, struct error *err) {
     struct kube_watch *w = arg;
     struct kube_change c;
-    cleanup_json json_t *o = parse(text, len, err);
+    cleanup_json json_t *o = parse(text, len, w->tables.bare_object, err);
     int rc = o ? kube_store_put(w->store, o, &c, err) : -EPROTO;
     return rc < 0 ? rc : tell_change(w, &c, false);
 }
@@ -202,7 +224,7 @@ static int on_line(const char *text, size_t len, void *arg, struct error *err) {
     struct kube_change c;
     enum kube_line line;
     const json_t *o;
-    cleanup_json json_t *event = parse(text, len, err);
+    cleanup_json json_t *event = parse(text, len, w->tables.bare_event, err);
     int rc = event ? kube_line_read(event, &line, &o, err) : -EPROTO;
     if (rc < 0)
         return rc;
@@ -281,7 +303,7 @@ static void list_ended(struct kube_watch *w) {
 
 /* A page is whole: where to go on, or where to watch from. */
 static int page_ended(struct kube_watch *w, struct error *err) {
-    cleanup_json json_t *rest = parse(sieve_rest(w->sieve), strlen(sieve_rest(w->sieve)), err);
+    cleanup_json json_t *rest = parse(sieve_rest(w->sieve), strlen(sieve_rest(w->sieve)), NULL, err);
     const char *version = json_string_value(json_at(rest, "metadata.resourceVersion")),
                *token = json_string_value(json_at(rest, "metadata.continue"));
     if (!rest)

@@ -222,6 +222,26 @@ def test_what_is_refused_is_said():
         lab.nothing_left()
 
 
+def test_an_object_that_cannot_be_read_blinds_nobody():
+    """A key with a NUL in it, and brackets deeper than a reader goes: what an API server takes, since params are the kind's own."""
+    deep = {"a": 0}
+    for _ in range(1100):
+        deep = [{"a": deep}]
+    sys.setrecursionlimit(20000)
+    with Lab() as lab:
+        before = lab.agent.ask(lab.pod, act=8, seconds=60)
+        lab.agent.reaches(before, "InEffect")
+        lab.agent.refused(lab.agent.ask(lab.pod, params={"a\x00b": 1}), "Invalid")
+        lab.api.put("nodefaults", {"metadata": {"name": "deep", "namespace": NAMESPACE, "labels": {"chaosd.io/node": NODE}}, "spec": {"params": deep}})
+        lab.agent.refused("deep", "Invalid")
+        lab.agent.change(before, end=True)
+        assert lab.agent.reaches(before, "Ended")["reason"] == "Asked" and lab.arrived() == 5
+        lab.agent.die()
+        lab.again()  # in a list, too
+        lab.agent.reaches(lab.agent.ask(lab.pod, act=9, seconds=60), "InEffect")
+        assert lab.arrived() == 0 and "cannot be followed" not in lab.agent.log()
+
+
 def test_the_pod_ends_meanwhile():
     with Lab() as lab:
         name = lab.agent.ask(lab.pod)

@@ -135,17 +135,17 @@ static void what_is_left_out_may_be_large_and_deep(void **unused) {
     for (int i = 0; i < 5 << 20; i += 64)
         buf_str(&text, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abc\\\"\xc3");
     buf_str(&text, "\",\"kind\":\"big\",\"deep\":");
-    for (int i = 0; i < 1000; i++)
+    for (int i = 0; i < 10000; i++)
         buf_str(&text, i % 2 ? "[" : "{\"a\":");
     buf_str(&text, "0");
-    for (int i = 999; i >= 0; i--)
+    for (int i = 9999; i >= 0; i--)
         buf_str(&text, i % 2 ? "]" : "}");
     buf_str(&text, "}");
     assert_true(buf_ok(&text));
     assert_int_equal(feed(SIEVE_STREAM, object, text.data, text.len / 2, &heard, &err), 0);
     assert_string_equal(heard.data, "{\"kind\":\"big\"}|");
     buf_clear(&text);
-    for (int i = 0; i < 1100; i++)
+    for (int i = 0; i < 17000; i++)
         buf_str(&text, "{\"a\":");
     assert_int_equal(feed(SIEVE_STREAM, object, text.data, 1, &heard, &err), -EPROTO);
     assert_non_null(strstr(err.text, "nested deeper"));
