@@ -60,6 +60,7 @@ struct held {
     bool gone; /* the object is deleted */
     enum held_state state;
     bool adopted;  /* an earlier agent had it */
+    bool had_peers; /* and that one had far ends to go by */
     bool held;     /* it is, or was, something to undo */
     bool proven, peers_changed;
     bool unsaid; /* what is done once waits until its Accepted is said, so that no later agent does it again */

@@ -437,6 +437,10 @@ void held_accept(struct held *h) {
         held_refuse(h, held_reason(rc), err.text);
         return;
     }
+    if (h->had_peers && !h->fault.peers && !json_object_get(h->fault.params, "externalTargets")) {
+        held_refuse(h, "Invalid", "its far ends are gone from the object: it would hit everything now");
+        return;
+    }
     if (h->adopted && !h->params.kind->holds) { /* once is enough */
         held_refuse(h, "Lost", "the agent started anew: whether the signal was sent, and what came of it, is not known");
         return;

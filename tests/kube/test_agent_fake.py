@@ -328,6 +328,19 @@ def test_killed_a_new_agent_takes_over():
         lab.nothing_left()
 
 
+def test_a_new_agent_does_not_widen_it():
+    with Lab() as lab:
+        name = lab.agent.ask(lab.pod, seconds=60, peers=[B])
+        lab.agent.reaches(name, "InEffect")
+        lab.agent.die()
+        o = lab.agent.object(name)
+        lab.api.put("nodefaults", dict(o, spec={k: v for k, v in o["spec"].items() if k != "peers"}))
+        lab.again()
+        lab.agent.refused(name, "Invalid", "far ends")
+        assert lab.arrived(B) == 5 and lab.arrived(B2) == 5
+        lab.nothing_left()
+
+
 def reapers():
     found = []
     for p in pathlib.Path("/proc").glob("[0-9]*"):
