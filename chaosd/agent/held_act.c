@@ -274,6 +274,7 @@ static void strike(struct held *h) {
     struct error err;
     struct cluster *c = h->agent->cluster;
     const struct pod *victim = c->kind->pod(c, h->fault.uid);
+    h->pub.until_ns = h->end_boot_ns;
     h->pub.for_ns = h->end_boot_ns - clock_boot_ns();
     if (h->pub.for_ns <= 0) {
         finish(h, true, NODE_FAULT_FAILED, node_fault_refusal(-ETIME), "its deadline passed before it could be begun");

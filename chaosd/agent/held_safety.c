@@ -83,7 +83,8 @@ const char *held_reason(int rc) {
         int rc;
         const char *word;
     } words[] = {{-EACCES, "NotAllowed"}, {-EPERM, "NotAllowed"}, {-EOPNOTSUPP, "NotAble"}, {-ENOSYS, "NotAble"}, {-EBUSY, "Busy"},
-                 {-ENOENT, "NoPod"},      {-ESRCH, "NoPod"},      {-EAGAIN, "NoPod"},       {-EINVAL, "Invalid"}};
+                 {-ENOENT, "NoPod"},      {-ESRCH, "NoPod"},      {-EAGAIN, "NoPod"},       {-EINVAL, "Invalid"},
+                 {-ETIME, "DeadlinePast"}};
     for (size_t i = 0; i < ARRAY_SIZE(words); i++)
         if (words[i].rc == rc)
             return words[i].word;

@@ -34,6 +34,7 @@ struct fault_act {
     const char *uid, *target;      /* the victim; target: its name */
     uint32_t id;                   /* once in a run, from 1 */
     int64_t for_ns;
+    int64_t until_ns; /* CLOCK_BOOTTIME, however long it takes to put in; 0: for_ns counts from when it is in effect */
     uint64_t draw;
     void *own;         /* the kind's; freed by its release */
     int64_t revert_ns; /* how long undoing may take until it counts as failed; 0: 5 s. The kind may set it */

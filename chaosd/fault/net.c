@@ -202,6 +202,10 @@ static void in(struct net_act *n) {
 /* 1: more to write. */
 static int step(struct net_act *n, struct error *err) {
     char why[NETEM_ERROR_SIZE];
+    if (n->act->until_ns) /* the kernel counts from the switching on, which comes with the last step */
+        n->fault.for_ns = n->act->until_ns - netem_now();
+    if (n->fault.for_ns <= 0)
+        return error_set(err, -ETIME, "its deadline passed while it was put in");
     int rc = netem_step(n->job, &n->effect, why);
     return rc < 0 ? error_set(err, rc, "%s", why) : rc;
 }
