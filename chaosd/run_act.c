@@ -281,7 +281,13 @@ static void kind_observed(struct fault_act *pub, json_t *proof) {
         json_decref(proof);
 }
 
-static void kind_trouble(struct fault_act *pub, const char *why) { tell((struct act *)pub, "fault/trouble", "info", why, NULL); }
+static void kind_trouble(struct fault_act *pub, const char *why) {
+    struct act *a = (struct act *)pub;
+    if (why && strncmp(a->trouble, why, sizeof a->trouble - 1) != 0)
+        tell(a, "fault/trouble", "info", why, NULL);
+    if (why)
+        snprintf(a->trouble, sizeof a->trouble, "%s", why);
+}
 
 static void kind_reverted(struct fault_act *pub, const char *why, json_t *figures) {
     struct act *a = (struct act *)pub;

@@ -55,6 +55,7 @@ struct act {
     const struct fault_spec *spec;
     const struct fault_kind *kind;
     char *uid, *target;
+    char trouble[256]; /* as told last */
     char **struck; /* uids of all that it takes, sorted: by its kind, as far as that tells them; else the victim */
     size_t struck_count;
     char *workload;   /* of the victim, of which so many were wanted when it was struck */

@@ -73,7 +73,8 @@ struct held {
     struct reaper *reaper;
     const char *reason; /* why it ends before its deadline; NULL: it does not */
     char message[512];
-    char odd[256]; /* what its status says of a change that was not taken; "": nothing */
+    char standing[256]; /* its status' message until another comes: what is not as asked. "": nothing */
+    bool spoke;         /* there was a message */
     struct node_fault_status said; /* times and phase; texts are not kept */
     json_t *proof, *figures;
 };
@@ -100,8 +101,9 @@ void held_event(struct held *h, enum cluster_event e);
 void held_forget(struct held *h); /* frees what the act had */
 
 /* held_say.c */
-void held_say(struct held *h, enum node_fault_phase phase, const char *reason, const char *message); /* with its times, proof and figures */
-void held_odd(struct held *h, const char *what, const char *why); /* a change of the object is not taken. what NULL: this one is */
+void held_say(struct held *h, enum node_fault_phase phase, const char *reason, const char *message); /* with its times, proof and figures. message NULL: what stands */
+void held_stands(struct held *h, const char *message); /* from now on; NULL: all is as asked */
+void held_not_taken(struct held *h, const char *what, const char *why); /* a change of the object */
 int64_t held_wall_at(int64_t boot_ns);
 struct netem_state;
 void held_count(struct held *h, const struct netem_state *s); /* what the classifier saw, while its filters stand */

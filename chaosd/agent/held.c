@@ -128,7 +128,7 @@ static void look_again(struct held *h, json_t *object) {
         return;
     }
     if (rc < 0) {
-        held_odd(h, "a change of the object is not understood, and changes nothing", err.text);
+        held_not_taken(h, "a change of the object is not understood, and changes nothing", err.text);
         return;
     }
     if (now.end) {

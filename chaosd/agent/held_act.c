@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/timestamp.h"
 #include "base/units.h"
 #include "cluster/undo.h"
 
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define BEGINS "begins at its notBefore, "
 #define UNDONE_NS (5 * NS_PER_S) /* until an end that was not seen counts as failed */
 
 /* --- the end --- */
@@ -34,6 +36,7 @@ void held_forget(struct held *h) {
 /* undone: nothing of it is left, so that nobody has to stand by any more. */
 static void finish(struct held *h, bool undone, enum node_fault_phase phase, const char *reason, const char *message) {
     struct agent *a = h->agent;
+    *h->standing = 0;
     h->said.ended_wall_ns = clock_wall_ns();
     h->said.ended_boot_ns = clock_boot_ns();
     if (h->params.kind && h->params.kind->layer == FAULT_NETWORK && h->held)
@@ -49,13 +52,15 @@ static void finish(struct held *h, bool undone, enum node_fault_phase phase, con
 
 void held_refuse(struct held *h, const char *reason, const char *message) {
     const bool was_in = h->adopted && h->said.phase == NODE_FAULT_IN_EFFECT;
-    const bool over = strcmp(reason, node_fault_refusal(-ETIME)) == 0, stopped = strcmp(reason, "Stopped") == 0;
+    const bool over = strcmp(reason, node_fault_refusal(-ETIME)) == 0, asked = strcmp(reason, "Asked") == 0, gone = strcmp(reason, "NoPod") == 0;
     char text[sizeof((struct error *)0)->text];
     snprintf(text, sizeof text, "%s", message);
     if (h->adopted)
         leftover_thaw(h);
-    if (was_in && (over || stopped)) /* it was carried out, and is over */
-        finish(h, true, NODE_FAULT_ENDED, stopped ? reason : NULL, "its end was not seen: the agent started anew");
+    if (was_in && (over || gone || asked || strcmp(reason, "Stopped") == 0)) /* it was carried out, and is over */
+        finish(h, true, NODE_FAULT_ENDED, over ? NULL : gone ? "PodGone" : reason, "its end was not seen: the agent started anew");
+    else if (asked)
+        finish(h, true, NODE_FAULT_ENDED, reason, text);
     else
         finish(h, true, NODE_FAULT_FAILED, reason, text);
 }
@@ -68,7 +73,7 @@ static void ended(struct held *h) {
     finish(h, true, is_failure(h->reason) ? NODE_FAULT_FAILED : NODE_FAULT_ENDED, h->reason, message);
 }
 
-static void not_undone(struct held *h, const char *why) { finish(h, false, NODE_FAULT_FAILED, "Error", why); }
+static void not_undone(struct held *h, const char *why) { finish(h, false, NODE_FAULT_FAILED, "NotUndone", why); }
 
 static void on_not_undone(struct held *h) {
     char why[96], limit[32];
@@ -128,6 +133,8 @@ static void became_effective(struct held *h) {
     }
     h->said.until_wall_ns = held_wall_at(h->end_boot_ns);
     h->figures = take_ptr(h->pub.told);
+    if (strncmp(h->standing, BEGINS, strlen(BEGINS)) == 0)
+        *h->standing = 0;
     held_say(h, NODE_FAULT_IN_EFFECT, NULL, NULL);
     timer_after(h->timer, h->end_boot_ns - clock_boot_ns());
     if (h->peers_changed)
@@ -195,10 +202,10 @@ static void kind_trouble(struct fault_act *pub, const char *why) {
     bool ours = false;
     if (h->state != HELD_IN_EFFECT)
         return;
-    if (look_at_network(h, &ours, NULL) == 0 && !ours)
+    if (why && look_at_network(h, &ours, NULL) == 0 && !ours)
         held_end(h, "Lost", why);
     else
-        held_say(h, NODE_FAULT_IN_EFFECT, NULL, why);
+        held_stands(h, why);
 }
 
 static void kind_reverted(struct fault_act *pub, const char *why, json_t *figures) {
@@ -261,7 +268,9 @@ void held_event(struct held *h, enum cluster_event e) {
             ended(h);
     } else if (e == kind->proof_reverted && kind->holds && (in || h->state == HELD_REVERTING)) {
         was_thawed(h);
-    } else if (e == CL_POD_EXITED && kind->layer == FAULT_PROCESS) {
+    } else if (e == CL_POD_EXITED && kind->layer == FAULT_PROCESS && kind->holds && in) {
+        held_end(h, "PodGone", "the containers ended"); /* other processes of theirs may still be frozen */
+    } else if (e == CL_POD_EXITED && kind->layer == FAULT_PROCESS && h->state != HELD_REVERTING) {
         pod_gone(h, "the containers ended");
     } else if (e == CL_POD_REMOVED && (kind->holds || !in)) {
         pod_removed(h);
@@ -301,7 +310,7 @@ static int find_pod(struct held *h, struct error *err) {
 }
 
 static void failed_to_find(struct held *h, int rc, const char *why) {
-    if (rc == -EPERM && h->params.kind->layer == FAULT_NETWORK)
+    if (rc == -EPERM)
         held_refuse(h, "HostNetwork", why);
     else
         held_refuse(h, held_reason(rc == -ENODEV || rc == -ENOTUNIQ ? -EINVAL : rc == -ENOTSUP ? -EOPNOTSUPP : rc), why);
@@ -389,10 +398,21 @@ static void wait_for(struct held *h, int64_t boot_ns) {
     timer_after(h->timer, wait > 0 ? wait : 0);
 }
 
+/* Who asked for it by a clock that is ahead would wait, and not know for what. */
+static void say_when(struct held *h) {
+    char at[TIMESTAMP_SIZE], now[TIMESTAMP_SIZE];
+    if (h->start_boot_ns <= clock_boot_ns())
+        return;
+    timestamp_format(h->fault.not_before_wall_ns, at);
+    timestamp_format(clock_wall_ns(), now);
+    snprintf(h->standing, sizeof h->standing, BEGINS "%s; this node's clock says %s", at, now);
+}
+
 static void accepted(struct held *h) {
     if (!h->adopted) {
         h->said.accepted_wall_ns = clock_wall_ns();
         h->said.accepted_boot_ns = clock_boot_ns();
+        say_when(h);
         held_say(h, NODE_FAULT_ACCEPTED, NULL, NULL);
     }
     h->state = HELD_WAITING;
@@ -462,9 +482,9 @@ void held_peers(struct held *h) {
     if (rc == 0 && h->state == HELD_IN_EFFECT)
         rc = h->params.kind->change(&h->pub, &err);
     if (rc < 0) {
-        held_odd(h, "the new far ends are not taken, the old ones stay", err.text);
+        held_not_taken(h, "the new far ends are not taken, the old ones stay", err.text);
         return;
     }
     agent_log(h, "%zu far ends from the run now", json_array_size(h->fault.peers));
-    held_odd(h, NULL, NULL);
+    held_stands(h, NULL);
 }

@@ -11,26 +11,33 @@
 
 void held_say(struct held *h, enum node_fault_phase phase, const char *reason, const char *message) {
     struct node_fault_status *s = &h->said;
+    const char *text = message ? message : h->standing;
     s->phase = phase;
     s->proof = h->proof;
     s->figures = h->figures;
     s->agent_version = CHAOSD_VERSION;
     s->reason = reason;
-    s->message = message;
-    agent_log(h, "%s%s%s%s%s", node_fault_phase_names[phase], reason ? ": " : "", reason ? reason : "", message && *message ? ": " : "", message ? message : "");
+    s->message = *text || h->spoke ? text : NULL; /* a patch that has none would leave the last one */
+    h->spoke |= *text != 0;
+    agent_log(h, "%s%s%s%s%s", node_fault_phase_names[phase], reason ? ": " : "", reason ? reason : "", *text ? ": " : "", text);
     if (h->report)
         report_say(h->report, s);
 }
 
 /* Each event of the object comes here again, also those that our status makes. */
-void held_odd(struct held *h, const char *what, const char *why) {
-    char text[sizeof h->odd] = "";
-    if (what)
-        snprintf(text, sizeof text, "%s: %s", what, why);
-    if (strcmp(text, h->odd) == 0)
+void held_stands(struct held *h, const char *message) {
+    char text[sizeof h->standing];
+    snprintf(text, sizeof text, "%s", message ? message : "");
+    if (strcmp(text, h->standing) == 0)
         return;
-    memcpy(h->odd, text, sizeof text);
-    held_say(h, h->said.phase, NULL, h->odd);
+    memcpy(h->standing, text, sizeof text);
+    held_say(h, h->said.phase, NULL, NULL);
+}
+
+void held_not_taken(struct held *h, const char *what, const char *why) {
+    char text[sizeof h->standing];
+    snprintf(text, sizeof text, "%s: %s", what, why);
+    held_stands(h, text);
 }
 
 int64_t held_wall_at(int64_t boot_ns) { return clock_wall_ns() + (boot_ns - clock_boot_ns()); }

@@ -149,7 +149,7 @@ static void on_holder_over(int events, void *arg);
 
 static int look_it_up(struct victim *v, const struct node_victim_spec *s, struct error *err) {
     struct pod_found f;
-    int rc = pod_find(v->node->spec.proc_fd, v->pod_uid, !s->network || s->fault->host_network ? POD_FIND_HOST_NETWORK : 0, &f, err);
+    int rc = pod_find(v->node->spec.proc_fd, v->pod_uid, s->fault->host_network || (s->adopt && !s->network) ? POD_FIND_HOST_NETWORK : 0, &f, err);
     if (rc < 0) {
         if (rc == -EAGAIN)
             pod_found_free(&f);
@@ -250,23 +250,26 @@ static int signal_parts(struct cluster *c, const char *key, int sig, struct erro
     return reached ? 0 : gone(err);
 }
 
-static int count_frozen(const struct victim *v, size_t *ret_alive) {
-    int frozen = 0;
-    *ret_alive = 0;
+struct seen { size_t groups, frozen, asked; };
+
+/* A group outlives its container's first process where others are in it, and stays frozen: it counts as long as it is there. */
+static struct seen look_at(const struct victim *v) {
+    struct seen n = {0};
     for (size_t i = 0; i < v->part_count; i++) {
-        bool is = false;
-        if (v->parts[i].over || !v->parts[i].group || cgroup_frozen(v->parts[i].group, &is, NULL) < 0)
+        bool frozen = false, asked = false;
+        const char *group = v->parts[i].group;
+        if (!group || cgroup_frozen(group, &frozen, NULL) < 0 || cgroup_freezing(group, &asked, NULL) < 0)
             continue;
-        ++*ret_alive;
-        frozen += is;
+        n.groups++;
+        n.frozen += frozen;
+        n.asked += asked;
     }
-    return frozen;
+    return n;
 }
 
 bool node_cluster_frozen(struct cluster *c, const char *key) {
     const struct victim *v = find(c, key);
-    size_t alive;
-    return v && count_frozen(v, &alive) > 0;
+    return v && look_at(v).frozen > 0;
 }
 
 static int freeze_parts(struct victim *v, bool on, struct error *err);
@@ -274,11 +277,9 @@ static int freeze_parts(struct victim *v, bool on, struct error *err);
 /* libev cannot wait for POLLPRI on cgroup.events, so a timer looks. */
 static void on_look(void *arg) {
     struct victim *v = arg;
-    size_t alive;
-    const size_t frozen = (size_t)count_frozen(v, &alive);
-    const bool froze = v->want_frozen && !v->pub.frozen && alive && frozen == alive;
-    const bool thawed = (v->pub.frozen || v->want_thawed) && alive && frozen < alive;
-    const bool all_thawed = thawed && (frozen == 0 || !v->want_thawed);
+    const struct seen n = look_at(v);
+    const bool froze = v->want_frozen && !v->pub.frozen && n.groups && n.frozen == n.groups;
+    const bool thawed = v->want_thawed ? n.frozen == 0 : v->pub.frozen && n.asked < n.groups;
     const int64_t since = loop_now() - v->look_since_ns;
     timer_after(v->look, since < FAST_FOR_NS ? LOOK_FAST_NS : since < SLOW_FOR_NS ? LOOK_SLOW_NS : LOOK_IDLE_NS);
     if (froze) {
@@ -286,7 +287,7 @@ static void on_look(void *arg) {
         tell(v, CL_POD_FROZEN);
     } else if (v->want_frozen && !v->pub.frozen) {
         freeze_parts(v, true, NULL); /* version 1 may miss a process that is being forked, and waits for it until told again */
-    } else if (all_thawed) {
+    } else if (thawed) {
         v->pub.frozen = v->want_frozen = v->want_thawed = false;
         timer_stop(v->look);
         tell(v, CL_POD_THAWED);
@@ -297,7 +298,7 @@ static void on_look(void *arg) {
 static int check_thawed(const struct victim *v, struct error *err) {
     for (size_t i = 0; i < v->part_count && !v->adopt; i++) {
         bool is = false;
-        if (!v->parts[i].over && cgroup_frozen(v->parts[i].group, &is, NULL) == 0 && is)
+        if (cgroup_frozen(v->parts[i].group, &is, NULL) == 0 && is)
             return error_set(err, -EBUSY, "container %.12s of %s/%s is frozen already, by somebody else", v->parts[i].id, v->namespace, v->name);
     }
     return 0;
@@ -308,7 +309,7 @@ static int freeze_parts(struct victim *v, bool on, struct error *err) {
     struct error one;
     int rc = 0;
     for (size_t i = 0; i < v->part_count && (rc == 0 || !on); i++) {
-        int done = v->parts[i].over ? 0 : cgroup_freeze(v->parts[i].group, on, &one);
+        int done = cgroup_freeze(v->parts[i].group, on, &one);
         if (done < 0 && done != -ENOENT && done != -ENODEV)
             rc = error_set(err, done, "%s", one.text);
     }

@@ -10,20 +10,24 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+static int check(const char *s, int sig, int *ret, struct error *err) {
+    if (sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU)
+        return error_set(err, -EINVAL, "%s stops a process, and nothing would start it again; expected one that ends it, such as SIGTERM (pauses "
+                                       "freeze, and thaw again)", s);
+    *ret = sig;
+    return 0;
+}
+
 int signal_parse(const char *s, int *ret, struct error *err) {
     char *end;
     long number = strtol(s, &end, 10);
-    if (end != s && !*end && number > 0 && number <= SIGRTMAX) {
-        *ret = (int)number;
-        return 0;
-    }
+    if (end != s && !*end && number > 0 && number <= SIGRTMAX)
+        return check(s, (int)number, ret, err);
     const char *bare = strncasecmp(s, "SIG", 3) == 0 ? s + 3 : s;
     for (int sig = 1; sig < NSIG; sig++) {
         const char *name = sigabbrev_np(sig);
-        if (name && strcasecmp(name, bare) == 0) {
-            *ret = sig;
-            return 0;
-        }
+        if (name && strcasecmp(name, bare) == 0)
+            return check(s, sig, ret, err);
     }
     return error_set(err, -EINVAL, "\"%s\" is not a signal; expected a name such as SIGTERM, or a number", s);
 }

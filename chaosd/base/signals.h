@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stddef.h>
 
+/* One that a process may be sent for good: none that stops it until somebody lets it go on. */
 int signal_parse(const char *s, int *ret, struct error *err);
 void signal_name(int sig, char *out, size_t size); /* "SIGTERM" */
 

@@ -233,6 +233,15 @@ int cgroup_frozen(const char *path, bool *ret, struct error *err) {
     return rc;
 }
 
+int cgroup_freezing(const char *path, bool *ret, struct error *err) {
+    char text[64];
+    bool v2 = exists(path, "cgroup.freeze");
+    int rc = read_small(path, v2 ? "cgroup.freeze" : "freezer.state", text, sizeof text, err);
+    if (rc == 0)
+        *ret = v2 ? *text == '1' : strncmp(text, "THAWED", 6) != 0;
+    return rc;
+}
+
 /* Is the pid still listed? Asked once more when its pidfd is held, so that a recycled pid is never hit. */
 static bool lists(const char *procs, int pid) {
     cleanup_fclose FILE *f = fopen(procs, "re");

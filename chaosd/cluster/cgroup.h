@@ -23,6 +23,8 @@ int cgroup_create(const char *path, struct error *err);           /* with its pa
 int cgroup_remove(const char *path, struct error *err);           /* with its children; absent is fine; -EBUSY: processes in it */
 int cgroup_freeze(const char *path, bool on, struct error *err);  /* asks only; -ENOENT: no such group */
 int cgroup_frozen(const char *path, bool *ret, struct error *err); /* as the kernel says now, for every process in it */
+/* It was asked to be frozen, and not to be thawed since. Beside a process that dies in it the kernel says for a moment that it is not frozen. */
+int cgroup_freezing(const char *path, bool *ret, struct error *err);
 /* Of a freezer's hierarchy: where it is mounted. n: CGROUP_PATH_MAX. */
 void cgroup_mount(const struct cgroup_tree *t, char *out, size_t n);
 /* From now on groups are read and written as the machine has them, not as a container shows them. Of a process that may not: it stays. */

@@ -141,8 +141,8 @@ static void look(void *arg) {
     const char *wrong = what_is_wrong(n, rc, why);
     n->pause_ns = n->pause_ns * 2 < PROOF_MOST_NS ? n->pause_ns * 2 : PROOF_MOST_NS;
     timer_after(n->timer, n->observed || wrong ? WATCH_NS : n->pause_ns);
-    if (wrong && !n->troubled) {
-        n->troubled = true;
+    if (wrong || (rc == 0 && n->troubled)) {
+        n->troubled = wrong != NULL;
         a->trouble(a, wrong);
     } else if (rc == 0 && !wrong && !n->observed && took_packets(n)) {
         saw(n);

@@ -192,9 +192,10 @@ class Agent:
     # --- NodeFaults ---
     def ask(self, pod, kind="net-partition", seconds=30.0, act=1, params=None, wait=0.0, run=RUN, node=NODE, status=None, pod_fields=(), **spec):
         now = time.time() + wait
+        meant = {"hostNetwork": True} if pod.netns is None and not kind.startswith("net-") else {}
         o = {"metadata": {"name": f"{run}-{act}", "namespace": NAMESPACE, "labels": {"chaosd.io/node": node, "chaosd.io/run": run}},
              "spec": dict({"protocol": 1, "run": run, "fault": "cut", "act": act, "kind": kind, "params": params or {}, "node": node, "notBefore": stamp(now),
-                           "deadline": stamp(now + seconds), "pod": dict({"namespace": "shop", "name": pod.name, "uid": pod.uid}, **dict(pod_fields))}, **spec)}
+                           "deadline": stamp(now + seconds), "pod": dict({"namespace": "shop", "name": pod.name, "uid": pod.uid}, **dict(meant, **dict(pod_fields)))}, **spec)}
         if status:
             o["status"] = status
         self.api.put("nodefaults", o)

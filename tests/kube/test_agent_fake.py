@@ -107,10 +107,12 @@ def test_asked_to_end_and_deleted():
 def test_begins_at_its_time_and_not_before():
     with Lab() as lab:
         name = lab.agent.ask(lab.pod, wait=1.5, seconds=1.5)
-        lab.agent.reaches(name, "Accepted")
+        said = lab.agent.reaches(name, "Accepted")["message"]
+        assert said.startswith("begins at its notBefore, " + lab.agent.object(name)["spec"]["notBefore"]) and "; this node's clock says 20" in said, said
         assert lab.arrived() == 5 and lab.agent.status(name)["phase"] == "Accepted"
         lab.agent.reaches(name, "InEffect")
         assert time.time() + 0.01 > stamp_of(lab.agent.object(name)["spec"]["notBefore"])
+        assert lab.agent.status(name)["message"] == ""
         lab.agent.reaches(name, "Ended")
         early = lab.agent.ask(lab.pod, act=2, wait=20)
         lab.agent.reaches(early, "Accepted")
@@ -199,6 +201,9 @@ def test_what_is_refused_is_said():
         gone.end()
         lab.agent.refused(ask(gone, act=1), "NoPod", gone.uid)
         lab.agent.refused(ask(host, act=2), "HostNetwork", "node's own network")
+        for act, kind in ((21, "pod-pause"), (22, "pod-kill")):
+            lab.agent.refused(ask(host, act=act, kind=kind, pod_fields={"hostNetwork": False}), "HostNetwork", "node's own network")
+        lab.agent.refused(ask(lab.pod, act=23, kind="pod-kill", params={"signal": "SIGSTOP"}), "Invalid", "SIGSTOP stops a process")
         lab.agent.refused(ask(lab.pod, act=3, protocol=2), "UnknownVersion", "older than the run")
         lab.agent.refused(ask(lab.pod, act=4, parms={}), "Invalid", "spec.parms is not known")
         lab.agent.refused(ask(lab.pod, act=5, kind="net-dely"), "UnknownKind", "net-delay")
@@ -252,6 +257,23 @@ def test_the_pod_ends_meanwhile():
         lab.pod.kill("pause")
         assert lab.agent.reaches(name, "Ended")["reason"] == "PodGone"
         lab.nothing_left()
+
+
+def other_name(lab):
+    for step in (("down",), ("name", "net1"), ("up",)):
+        sh("ip", "-n", lab.pair.a, "link", "set", "net1" if step == ("up",) else "eth0", *step)
+    sh("ip", "-n", lab.pair.a, "addr", "replace", "10.88.0.1/24", "dev", "net1")
+
+
+def test_what_is_lost_after_a_trouble_is_said():
+    with Lab() as lab:
+        name = lab.agent.ask(lab.pod, seconds=60)
+        lab.agent.reaches(name, "InEffect")
+        other_name(lab)
+        lab.agent.wait(lambda: "eth0" in lab.agent.status(name).get("message", ""), "word")
+        sh("tc", "-n", lab.pair.a, "qdisc", "del", "dev", "net1", "clsact")
+        lab.agent.wait(lambda: lab.agent.status(name)["phase"] == "Failed", "the loss", 15)
+        assert lab.agent.status(name)["reason"] == "Lost" and lab.arrived() == 5, lab.agent.status(name)
 
 
 def test_an_interface_that_is_renamed():
@@ -362,6 +384,25 @@ def test_killed_what_nobody_asks_for_any_more_goes():
         assert until(lambda: not lab.pod.frozen()) and lab.arrived() == 5
         assert until(lambda: reapers() == [])
         lab.nothing_left()
+
+
+def test_killed_what_ends_meanwhile_was_carried_out():
+    with Lab() as lab:
+        for act, kind in ((1, "net-partition"), (2, "pod-pause")):
+            lab.agent.reaches(lab.agent.ask(lab.pod, kind=kind, act=act, seconds=60), "InEffect")
+        lab.agent.die()
+        for act in (1, 2):
+            lab.agent.change(f"k3x9-{act}", end=True)
+        lab.again()
+        for act in (1, 2):
+            assert lab.agent.reaches(f"k3x9-{act}", "Ended")["reason"] == "Asked"
+        assert not lab.pod.frozen() and lab.arrived() == 5 and not reapers()
+        lab.nothing_left()
+        lab.agent.reaches(lab.agent.ask(lab.pod, act=3, seconds=60), "InEffect")
+        lab.agent.die()
+        lab.pod.end()
+        lab.again()
+        assert lab.agent.reaches("k3x9-3", "Ended")["reason"] == "PodGone"
 
 
 def test_killed_the_deadlines_hold():
@@ -613,6 +654,29 @@ def test_containers_that_end_while_they_are_frozen():
         assert lab.agent.status(name)["reason"] in ("PodGone", "Lost"), lab.agent.status(name)
         lab.no_records()
         assert until(lambda: reapers() == [])
+
+
+def test_who_is_left_in_a_frozen_container_is_thawed():
+    """Its first process ends, which another pod's or the node's may see to (shareProcessNamespace); the others are still in the group. Version 1 lets
+    nobody end who is frozen."""
+    with Lab(version=2, network=False) as lab:
+        lab.pod.start("pair", "sleep 1000 & sleep 1001; wait")
+        lab.pod.start("other", "while :; do sleep 1000; done")
+        for act, container in ((1, "pair"), (2, None)):
+            time.sleep(0.3)
+            fields = {"container": {"name": container, "id": lab.pod.ids[container]}} if container else {}
+            name = lab.agent.ask(lab.pod, act=act, kind="container-pause" if container else "pod-pause", seconds=4, **fields)
+            lab.agent.wait(lambda: lab.agent.status(name).get("proof"), "frozen")
+            assert lab.pod.frozen("pair")
+            os.kill(lab.pod.processes["pair"].pid, signal.SIGKILL)
+            lab.pod.processes["pair"].wait(10)
+            lab.agent.wait(lambda: lab.agent.status(name).get("phase") == "Ended", "its end", 10)
+            assert lab.agent.status(name).get("reason") == ("PodGone" if container else None), lab.agent.status(name)
+            assert not lab.pod.frozen("pair") and not lab.pod.frozen("other") and len((lab.pod.place("pair") / "cgroup.procs").read_text().split()) >= 1
+            assert reapers() == []
+            lab.no_records()
+            lab.pod.kill("pair")
+            lab.pod.start("pair", "sleep 1000 & sleep 1001; wait")
 
 
 def test_a_reaper_outlives_the_agents_container():
