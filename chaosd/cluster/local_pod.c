@@ -350,11 +350,11 @@ static void look_again(struct local_pod *p) {
 
 static void on_look(void *arg) {
     struct local_pod *p = arg;
-    bool now;
-    if (cgroup_frozen(p->cgroup, &now, NULL) < 0)
+    bool now, asked;
+    if (cgroup_frozen(p->cgroup, &now, NULL) < 0 || cgroup_freezing(p->cgroup, &asked, NULL) < 0)
         return; /* gone from outside: the exit tells the rest */
     const bool froze = now && p->want_frozen && !p->pub.frozen;
-    const bool thawed = !now && (p->pub.frozen || p->want_thawed);
+    const bool thawed = p->want_thawed ? !now : p->pub.frozen && !asked;
     if (froze)
         p->pub.frozen = true;
     if (thawed)
