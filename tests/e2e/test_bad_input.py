@@ -71,6 +71,8 @@ def test_containers_where_pods_have_none():
 
 def test_unknown_signal_and_mode():
     refused(web(fault="pod-kill: {selector: {pods: [web-0]}, signal: SIGKIL}\n    at: [1s]"), "SIGKIL")
+    for stops in ("SIGSTOP", "tstp", "19"):
+        refused(web(fault=f"pod-kill: {{selector: {{pods: [web-0]}}, signal: {stops}}}\n    at: [1s]"), f"{stops} stops a process, and nothing would start it again")
     refused(web(fault="pod-kill: {selector: {pods: [web-0]}, mode: on}\n    at: [1s]"), "mode")
 
 

@@ -521,6 +521,18 @@ def test_status_that_is_refused_is_said_later():
         assert "is tried again" in lab.agent.log()
 
 
+def test_status_that_is_refused_for_good_leaves_nothing():
+    with Lab() as lab:
+        lab.api.fault("PATCH", "/nodefaults", Status(403, "Forbidden"), times=None)
+        lab.agent.ask(lab.pod, seconds=2)
+        paused = lab.agent.ask(lab.pod, act=2, kind="pod-pause", seconds=2)
+        assert until(lambda: lab.arrived() == 0 and lab.pod.frozen())
+        assert until(lambda: lab.arrived() == 5 and not lab.pod.frozen(), 5 * SLOW) and lab.agent.status(paused) == {}
+        assert until(lambda: not reapers())
+        lab.nothing_left()
+        assert lab.agent.log().count("is tried again") == 2, lab.agent.log()
+
+
 def test_an_object_that_is_another_by_now_ends_the_fault():
     with Lab() as lab:
         lab.api.fault("PATCH", "/nodefaults", Status(409, "Conflict"), times=None)
