@@ -81,25 +81,29 @@ def reaches(source, to):
 # --- drills ---
 
 def etcd_scenario():
-    """scenarios/etcd-partition-leader.yaml, its first cut, on the lab's StatefulSet. Its members find each other by Services, so that their addresses are far ends too."""
+    """scenarios/etcd-partition-leader.yaml with another cluster block. The lab's members find each other by Services, so that their addresses are far ends too."""
     text = (ROOT / "scenarios/etcd-partition-leader.yaml").read_text()
     text = re.sub(r"\ncluster:\n.*?\nroles:", "\ncluster: {kubernetes: {namespaces: [lab]}}\n\nroles:", text, flags=re.S)
-    text = re.sub(r"\nparameters:\n.*?\n\n", "\n", text, flags=re.S).replace("${rate}", "60/s").replace("${cut}", "6s")
-    text = re.sub(r"  - name: cut-outgoing.*?\nguards:", "\nguards:", text, flags=re.S).replace("duration: 56s", "duration: 26s")
-    return text.replace("      target: {selector: {labelSelectors: {app: etcd}}}\n",
-                        "      target: {selector: {labelSelectors: {app: etcd}}}\n      externalTargets: [10.96.0.100, 10.96.0.101, 10.96.0.102]\n", 1)
+    services = "externalTargets: [10.96.0.100, 10.96.0.101, 10.96.0.102]"
+    others = "target: {selector: {labelSelectors: {app: etcd}}}"
+    assert text.count(others) == 3, text
+    return text.replace(f"      {others}\n", f"      {others}\n      {services}\n").replace(f", {others}}}", f", {others}, {services}}}")
 
 
 def test_a_leader_is_cut_off_and_its_recovery_timed():
     whole("etcd")
-    with KubeDrill(LAB, etcd_scenario(), "--quiet") as d:
+    with KubeDrill(LAB, etcd_scenario(), "--quiet", "--set", "rate=60/s") as d:
         done = d.end(0, 1, 2)
+        for name in ("cut-outgoing", "cut-incoming"):
+            f = act(done, name)
+            assert f["observed"] and f["reverted"] and f["affected"]["packets"] > 0 and f["target"].startswith("etcd-"), f
         f = act(done, "cut-both-ways")
         assert f["observed"] and f["reverted"] and f["affected"]["packets"] > 0 and f["target"].startswith("etcd-"), f
         assert not f["recovery"]["censored"] and f["recovery"]["sustained_ms"] > 0, f["recovery"]
         lost = next(c for c in done["checks"] if c["name"].startswith("ledger.lost"))
         assert lost["verdict"] == "pass", lost
         print(f"# figure: a leader cut off from its followers: {f['affected']['packets']} packets, sustained again {f['recovery']['sustained_ms'] / 1e3:.1f} s after the act, none of the writes lost")
+        print("#", *(f"{f['name']} of {f['target']}: sustained again after {f['recovery']['sustained_ms'] / 1e3:.1f} s;" for f in done["faults"] if f["recovery"]["sustained_ms"] is not None))
         cut = d.acts("ok")[0]["t"], d.find("fault/revert", "ok")["t"]
         led = {e["target"] for e in d.events() if e["op"] == "role/now" and cut[0] < e["t"] < cut[1]}
         assert led - {"", f["target"]}, ("nobody else led meanwhile", led)
