@@ -5,6 +5,7 @@ import glob
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -183,3 +184,15 @@ def annotate(lab, node, stop):
 
 def brief(o):
     return json.dumps(o and {k: o.get(k) for k in ("spec", "status")})[:2000]
+
+
+# --- scenarios ---
+
+def etcd_scenario(name):
+    """One of scenarios/ with another cluster block. The lab's members find each other by Services, so that their addresses are far ends too."""
+    text = (tap.ROOT / f"scenarios/{name}.yaml").read_text()
+    text = re.sub(r"\ncluster:\n.*?\nroles:", "\ncluster: {kubernetes: {namespaces: [lab]}}\n\nroles:", text, flags=re.S)
+    services, others = "externalTargets: [10.96.0.100, 10.96.0.101, 10.96.0.102]", "target: {selector: {labelSelectors: {app: etcd}}}"
+    text = re.sub(rf"( *){re.escape(others)}( *#.*)?\n", rf"\1{others}\n\1{services}\n", text).replace(f", {others}}}", f", {others}, {services}}}")
+    assert text.count(services) == text.count(others) > 0, text
+    return text

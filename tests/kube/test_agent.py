@@ -7,7 +7,7 @@ import signal
 import statistics
 import time
 
-from agents import NAMESPACE, Agents, annotate, frozen, networks, read
+from agents import NAMESPACE, Agents, annotate, etcd_scenario, frozen, networks, read
 from kubedrill import KubeDrill
 from lab import Lab, is_ready, until
 from prober import Prober, outages
@@ -80,19 +80,9 @@ def reaches(source, to):
 
 # --- drills ---
 
-def etcd_scenario():
-    """scenarios/etcd-partition-leader.yaml with another cluster block. The lab's members find each other by Services, so that their addresses are far ends too."""
-    text = (ROOT / "scenarios/etcd-partition-leader.yaml").read_text()
-    text = re.sub(r"\ncluster:\n.*?\nroles:", "\ncluster: {kubernetes: {namespaces: [lab]}}\n\nroles:", text, flags=re.S)
-    services = "externalTargets: [10.96.0.100, 10.96.0.101, 10.96.0.102]"
-    others = "target: {selector: {labelSelectors: {app: etcd}}}"
-    assert text.count(others) == 3, text
-    return text.replace(f"      {others}\n", f"      {others}\n      {services}\n").replace(f", {others}}}", f", {others}, {services}}}")
-
-
 def test_a_leader_is_cut_off_and_its_recovery_timed():
     whole("etcd")
-    with KubeDrill(LAB, etcd_scenario(), "--quiet", "--set", "rate=60/s") as d:
+    with KubeDrill(LAB, etcd_scenario("etcd-partition-leader"), "--quiet", "--set", "rate=60/s") as d:
         done = d.end(0, 1, 2)
         for name in ("cut-outgoing", "cut-incoming"):
             f = act(done, name)

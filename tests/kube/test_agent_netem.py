@@ -7,7 +7,7 @@ import re
 import statistics
 import subprocess
 
-from agents import Agents
+from agents import Agents, etcd_scenario
 from kubedrill import KubeDrill
 from lab import PATIENCE, Lab, until
 
@@ -140,6 +140,17 @@ def test_an_agents_delay_is_as_asked():
     until("nothing of it is left", lambda: not left(pod), 10)
     after = statistics.median(queued(pod, far["status"]["podIP"]))
     assert after < OFF, after
+
+
+def test_one_of_three_gets_a_slow_link():
+    """scenarios/etcd-slow-follower.yaml with another cluster block: of an etcd that has agreed on a leader, however slow its machine is."""
+    LAB.deploy("etcd")
+    with KubeDrill(LAB, etcd_scenario("etcd-slow-follower"), "--quiet", "--set", "rate=6/s", "--set", "deadline=10s", timeout=120 * PATIENCE) as d:
+        done, said = d.end(0, 1, 2), d.said()
+    struck = [f for f in done["faults"] if f["observed"]]
+    print("#", *(f"{f['name']} of {f['target']}: {f['affected']['packets']} packets;" for f in struck))
+    assert struck and all(f["reverted"] and f["affected"]["packets"] > 0 and f["target"].startswith("etcd-") for f in struck), said[-4000:]
+    assert next(c for c in done["checks"] if c["name"].startswith("ledger.lost"))["verdict"] == "pass", said[-4000:]
 
 
 def started():
