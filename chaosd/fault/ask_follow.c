@@ -132,6 +132,8 @@ static void refused(struct ask *a, const struct node_fault_status *s) {
 
 static void became_effective(struct ask *a, const struct node_fault_status *s, int64_t seen_ns) {
     a->in = true;
+    if (a->leaving) /* it came too late to be told, and the timer is that of its end */
+        return;
     a->due = a->holds ? NULL : on_kept;
     if (a->holds)
         timer_stop(a->timer);
@@ -156,11 +158,29 @@ static void why_ended(const struct ask *a, const struct node_fault_status *s, ch
         snprintf(out, size, "undone on node %s: %s%s%s", a->node, s->reason ? s->reason : "Failed", s->message ? ": " : "", s->message ? s->message : "");
 }
 
+static bool was_in(const struct node_fault_status *s) { return s->in_effect_boot_ns || s->in_effect_wall_ns; }
+
+/* Its agent could not undo it, and has let go of it: the effect may still be there. */
+static bool not_undone(const struct ask *a, const struct node_fault_status *s) {
+    const char *reason = s->phase == NODE_FAULT_FAILED && s->reason ? s->reason : "";
+    return a->holds && (strcmp(reason, "NotUndone") == 0 || (strcmp(reason, "Error") == 0 && (a->in || was_in(s))));
+}
+
+static void stays_in(struct ask *a, const struct node_fault_status *s) {
+    char why[2 * ASK_WHY], stamp[TIMESTAMP_SIZE];
+    timestamp_format(a->deadline_wall_ns, stamp);
+    snprintf(why, sizeof why, "the agent on node %s: %s%s%s; the node ends it by itself at %s by its own clock", a->node, s->reason, s->message ? ": " : "",
+             s->message ? s->message : "", stamp);
+    a->act->revert_failed(a->act, why);
+}
+
 static void ended(struct ask *a, const struct node_fault_status *s) {
     char why[600];
     a->over = true;
     why_ended(a, s, why, sizeof why);
-    if (a->act && a->holds)
+    if (a->act && not_undone(a, s))
+        stays_in(a, s);
+    else if (a->act && a->holds)
         a->act->reverted(a->act, *why ? why : NULL, figures_of(s, s->figures));
 }
 
@@ -178,9 +198,9 @@ static void apply(struct ask *a, const struct node_fault_status *s, int64_t seen
     a->accepted |= s->phase != NODE_FAULT_PENDING;
     if (a->over)
         return;
-    if (a->act && !a->in && (s->phase == NODE_FAULT_FAILED || (s->phase == NODE_FAULT_ENDED && !s->in_effect_boot_ns && !s->in_effect_wall_ns)))
+    if (a->act && !a->in && ((s->phase == NODE_FAULT_FAILED && !not_undone(a, s)) || (s->phase == NODE_FAULT_ENDED && !was_in(s))))
         refused(a, s);
-    if (a->act && !a->in && !a->over && (s->phase == NODE_FAULT_IN_EFFECT || s->phase == NODE_FAULT_ENDED))
+    if (a->act && !a->in && !a->over && (s->phase == NODE_FAULT_IN_EFFECT || over))
         became_effective(a, s, seen_ns);
     if (a->act && a->in && !a->observed && json_object_size(s->proof)) {
         a->observed = true;

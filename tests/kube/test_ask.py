@@ -203,6 +203,30 @@ def test_it_is_ended_from_outside():
         nothing_left(s)
 
 
+def test_what_could_not_be_undone_is_no_revert():
+    """Whether or not its beginning was seen, and by whomever the end was asked for."""
+    message = "the end of the effect was not seen within 5 s"
+    for reason in ("NotUndone", "Error"):
+        bad = {"phase": "Failed", "reason": reason, "message": message, "endedAt": stamp()}
+        for steps in ([(0.02, in_effect(proof=PROOF)), (0.3, bad)], [(0.02, accepted()), (0.05, {**in_effect(), **bad})]):
+            with Nodes().begin(lambda o: steps if not o["spec"].get("end") else []) as api, Scratch() as s:
+                a = run(s, api, PARTITION, code=1)
+                why, spec = a.one("revert", "fail")["data"]["why"], api.asked_for[0]["spec"]
+                assert why.startswith(f"the agent on node {spec['node']}: {reason}: {message}; the node ends it by itself at {spec['deadline'][:19]}"), why
+                assert a.one("act", "ok") and not a.of("revert", "ok") and not a.of("act", "fail"), a.all
+                assert gone(api) and list((s.dir / "state").iterdir()), "the undo record is what is left to help"
+    with Nodes().begin(lambda o: [(0.02, in_effect())] if not o["spec"].get("end") else [(0.05, bad)]) as api, Scratch() as s:
+        p = begin(s, api, LONG, duration="60s")
+        p.send_signal(signal.SIGINT)
+        out = p.communicate(timeout=30 * SLOW)[0]
+        a = Acts(s)
+        assert message in a.one("revert", "fail")["data"]["why"] and not a.of("revert", "ok") and "could not be reverted" in out and gone(api), out
+    with Nodes().begin(failed("Error", "the kernel says no")) as api, Scratch() as s:  # it never was in
+        a = run(s, api, PARTITION)
+        assert "Error: the kernel says no" in a.one("act", "fail")["data"]["why"] and not a.of("revert"), a.all
+        nothing_left(s)
+
+
 def test_trouble_is_told():
     with Nodes().begin(lambda o: [(0.02, in_effect(proof=PROOF)), (0.1, {"message": "the queue is another's"}), (0.1, {"counters": {"seen": 1, "packets": 1, "bytes": 1}}), (0.5, ended())]) as api, Scratch() as s:
         a = run(s, api, PARTITION)
