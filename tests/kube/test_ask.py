@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults that a node's agent carries out, from the run's side: the fake API server, and the test itself as the agent. What a run asks for, what
 it makes of each answer and of none, that far ends are followed, and that nothing stays behind."""
+import http.server
 import json
 import os
 import pathlib
@@ -66,6 +67,32 @@ class Nodes(Shop):
             now = self.get("nodefaults", o["metadata"]["name"], NS)
             if now and now["metadata"]["uid"] == o["metadata"]["uid"] and (now.get("status") or {}).get("phase") not in ("Ended", "Failed"):
                 self.patch_status("nodefaults", o["metadata"]["name"], NS, status)
+
+
+class Answers(http.server.ThreadingHTTPServer):
+    """Says 200 at /NAME of whoever is `yes`."""
+    daemon_threads = True
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if self.path == f"/{self.server.yes}" else 503)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *a):
+            pass
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), self.Handler)
+        self.port, self.yes = self.server_address[1], None
+
+    def __enter__(self):
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *a):
+        self.shutdown()
+        self.server_close()
 
 
 def accepted():
@@ -272,6 +299,60 @@ def test_far_ends_are_never_none():
     with Nodes().begin(good) as api, Scratch() as s:
         a = run(s, api, to)
         assert "no other pod matches" in a.one("act", "fail")["data"]["why"] and not api.asked_for, a.all
+
+
+def addresses(api):
+    return [set(api.asked_for[0]["spec"]["peers"]), *(set(p["peers"]) for p in patches(api))]
+
+
+def test_far_ends_that_were_drawn_stay():
+    """Others come and go; once one that was drawn goes, another comes in its place."""
+    for mode, n, n_of_five in (("mode: one", 1, 1), ("mode: fixed, value: \"2\"", 2, 2), ("mode: fixed-percent, value: 34%", 2, 1)):
+        to = f"net-partition: {{{SELECT}, mode: one, target: {{selector: {{labelSelectors: {{app: db}}}}, {mode}}}}}\n    for: 3s"
+        with Nodes().begin(good) as api, Scratch() as s:
+            for i in range(6):
+                db(api, i, f"10.1.0.{i}")
+            p = subprocess.Popen([CHAOSD, "run", scenario(s, api, to, duration="5s", rest="at: [100ms]"), "--yes", "--out", s.dir / "out"], stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT, text=True, env=environment(s), cwd=s.dir)
+            until(lambda: any((o.get("status") or {}).get("phase") == "InEffect" for o in api.objects("nodefaults")), "in effect")
+            drawn, = addresses(api)
+            others = [i for i in range(6) if f"10.1.0.{i}" not in drawn]
+            for k, i in enumerate(others[:3]):  # as many as before, fewer, more: each draw anew would be among others
+                api.delete("pods", f"db-{i}", "shop")
+                time.sleep(0.15)
+                db(api, 6 + k, f"10.1.0.{6 + k}")
+                time.sleep(0.15)
+            assert addresses(api) == [drawn] and len(drawn) == n, addresses(api)
+            goes = sorted(drawn)[0]
+            api.delete("pods", f"db-{goes.split('.')[-1]}", "shop")
+            out, _ = p.communicate(timeout=60 * SLOW)
+            assert p.returncode == 0, out
+            _, then = addresses(api)
+            there = {o["status"]["podIP"] for o in api.objects("pods") if o["metadata"]["name"].startswith("db-")}
+            assert drawn - then == {goes} and len(then) == n_of_five and then <= there, (drawn, then, there)
+
+
+def test_a_far_end_that_loses_its_role_stays():
+    """Which the fault may have brought about; the new one is not the one that was meant."""
+    with Answers() as at, Nodes().begin(good) as api, Scratch() as s:
+        roles = f"roles:\n  leader:\n    of: {{labelSelectors: {{app: db}}}}\n    http: {{get: 'http://127.0.0.1:{at.port}/${{pod.name}}'}}\n"
+        to = f"net-partition: {{{SELECT}, mode: one, target: {{selector: {{labelSelectors: {{app: db}}, role: leader}}}}}}\n    for: 2s"
+        for i in range(3):
+            db(api, i, f"10.1.0.{i}")
+        at.yes = "db-0"
+        scenario(s, api, to, duration="4s", rest="at: [1s]")
+        path = s.dir / "s.yaml"
+        path.write_text(roles + path.read_text())
+        p = subprocess.Popen([CHAOSD, "run", path, "--yes", "--out", s.dir / "out"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(s), cwd=s.dir)
+        until(lambda: any((o.get("status") or {}).get("phase") == "InEffect" for o in api.objects("nodefaults")) or p.poll() is not None, "in effect")
+        at.yes = "db-1"
+        time.sleep(0.5)
+        db(api, 3, "10.1.0.3")
+        time.sleep(0.4)
+        seen = addresses(api)
+        api.delete("pods", "db-0", "shop")
+        out, _ = p.communicate(timeout=60 * SLOW)
+        assert p.returncode in (0, 2) and seen == [{"10.1.0.0"}] and addresses(api) == [{"10.1.0.0"}, {"10.1.0.1"}], (seen, addresses(api), out)
 
 
 def test_that_nothing_is_measured_is_said():
