@@ -52,7 +52,7 @@ static int fill(struct ask *a, const struct pod *victim, json_t **ret, struct er
     snprintf(a->node, sizeof a->node, "%s", victim->node);
     a->holds = k->holds;
     a->drain_ns = drain_of(act->spec);
-    a->deadline_ns = loop_now() + act->for_ns;
+    a->deadline_ns = loop_now() + (act->for_ns ? act->for_ns : ASK_ONCE_NS);
     int rc = k->layer == FAULT_NETWORK ? ask_peers(act, &a->peers, err) : 0;
     return rc < 0 ? rc : ask_spec(a, victim, ret, err);
 }

@@ -33,7 +33,11 @@ struct ask { /* one NodeFault; outlives its act until the object is gone */
     struct timer *timer;
     void (*due)(struct ask *a);     /* the timer's */
     json_t *peers;                  /* as last asked for; NULL: none */
-    bool created, accepted, in, observed, over, leaving, unwanted, gone, stale; /* stale: the last change of peers did not arrive. over: the agent said so; unwanted: to be deleted once it is created */
+    bool created, accepted, in, observed, leaving, gone;
+    bool over;     /* the agent said so */
+    bool unwanted; /* to be deleted once it is created */
+    bool pausing;  /* before it is deleted again */
+    bool stale;    /* the last change of peers did not arrive */
     int64_t asked_ns, deadline_ns, drain_ns; /* deadline: CLOCK_MONOTONIC */
     int64_t deadline_wall_ns;
     char trouble[256]; /* as told last */

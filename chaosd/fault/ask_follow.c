@@ -47,12 +47,23 @@ static void unheard(struct ask *a, const char *why) {
     a->act->revert_failed(a->act, text);
 }
 
+/* Of its name and uid there is no object: the conflict is with another's uid. */
+static bool is_away(const struct ask *a, const struct kube_answer *answer) {
+    return answer->trouble == KUBE_OK || answer->trouble == KUBE_NOT_FOUND || (answer->trouble == KUBE_CONFLICT && *a->uid);
+}
+
+static void delete_again(struct ask *a) {
+    a->pausing = false;
+    ask_delete(a);
+}
+
 static void on_deleted(const struct kube_answer *answer, void *arg) {
     struct ask *a = arg;
-    const bool waited_for = a->act && a->leaving && !a->over, done = answer->trouble == KUBE_OK || answer->trouble == KUBE_NOT_FOUND;
+    const bool waited_for = a->act && a->leaving && !a->over, done = is_away(a, answer);
     a->deletion = NULL;
-    if (waited_for && !done && loop_now() < a->deadline_ns + a->drain_ns) { /* until then it may still be in effect */
-        a->due = ask_delete;
+    if (!done && !a->over && loop_now() < a->deadline_ns + a->drain_ns) { /* until then it may be in effect, or still be carried out, whoever waits for it */
+        a->pausing = true;
+        a->due = delete_again;
         timer_after(a->timer, NS_PER_S);
         return;
     }
@@ -68,7 +79,7 @@ static void on_deleted(const struct kube_answer *answer, void *arg) {
 void ask_delete(struct ask *a) {
     const struct kube_deletion how = {.uid = *a->uid ? a->uid : NULL, .grace_s = -1, .limit_ns = DELETE_NS};
     struct error ignored;
-    if (a->gone || a->deletion)
+    if (a->gone || a->deletion || a->pausing)
         return;
     if (a->call && !a->created) { /* given up, it might still arrive */
         a->unwanted = true;

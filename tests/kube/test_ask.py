@@ -204,6 +204,22 @@ def test_nobody_answers():
         nothing_left(s)
 
 
+def test_what_nobody_answered_is_taken_away():
+    """An agent that comes later would still carry it out; after its deadline none does."""
+    with Nodes().begin(lambda o: ()) as api, Scratch() as s:
+        api.fault("DELETE", "/nodefaults", Status(503, "ServiceUnavailable"), times=None)
+        threading.Timer(17, api.faults.clear).start()
+        a = run(s, api, PARTITION.replace("1s", "20s"), duration="21s")
+        assert "no agent answered" in a.one("act", "fail")["data"]["why"] and gone(api), a.all
+        nothing_left(s)
+    with Nodes().begin(lambda o: ()) as api, Scratch() as s:
+        api.fault("DELETE", "/nodefaults", Status(403, "Forbidden"), times=None)
+        began = time.monotonic()
+        a = run(s, api, PARTITION.replace("1s", "15s"), duration="15500ms")
+        took, tries = time.monotonic() - began, len(api.asked("DELETE", "/nodefaults"))
+        assert a.one("act", "fail") and not gone(api) and 15 < took < 15 + 2 + 8 * SLOW and 5 <= tries <= 10, (took, tries, a.all)
+
+
 def test_no_agents_at_all():
     with Nodes(served=False) as api, Scratch() as s:
         a = run(s, api, PARTITION)
