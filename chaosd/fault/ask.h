@@ -38,6 +38,8 @@ struct ask { /* one NodeFault; outlives its act until the object is gone */
     bool unwanted; /* to be deleted once it is created */
     bool pausing;  /* before it is deleted again */
     bool stale;    /* the last change of peers did not arrive */
+    unsigned refusals; /* of changes of peers, in a row */
+    int64_t change_ns; /* with refusals: not to be changed before, CLOCK_MONOTONIC */
     int64_t asked_ns, deadline_ns, drain_ns; /* deadline: CLOCK_MONOTONIC */
     int64_t deadline_wall_ns;
     char trouble[256]; /* as told last */

@@ -316,15 +316,26 @@ int ask_create(struct ask *a, const json_t *object, struct error *err) {
     return rc;
 }
 
+/* Tried again with growing pauses, and told once until one of them is taken. */
+static void not_changed(struct ask *a, const char *answer) {
+    char why[ASK_WHY];
+    a->stale = true;
+    a->change_ns = loop_now() + kube_pause_ns(client(a->all), ++a->refusals);
+    asks_pods_changed(a->all->env);
+    snprintf(why, sizeof why, "its far ends could not be changed: %s; they stay as they were", answer);
+    if (a->act && a->refusals == 1)
+        a->act->trouble(a->act, why);
+}
+
 static void on_changed(const struct kube_answer *answer, void *arg) {
     struct ask *a = arg;
     a->call = NULL;
     if (answer->trouble == KUBE_NOT_FOUND && !a->gone)
         vanished(a);
-    else if (answer->trouble != KUBE_OK && !a->leaving) {
-        a->stale = true;
-        asks_pods_changed(a->all->env);
-    }
+    else if (answer->trouble != KUBE_OK && !a->leaving)
+        not_changed(a, answer->why);
+    else if (answer->trouble == KUBE_OK)
+        a->refusals = 0;
 }
 
 static void change(struct ask *a, json_t *spec /* stolen */) {
@@ -340,10 +351,12 @@ void ask_end(struct ask *a) { change(a, json_pack("{s:b}", "end", 1)); }
 
 /* --- far ends that come and go --- */
 
+static bool may_change(const struct ask *a) { return a->act && a->peers && a->created && !a->leaving && !a->over && !a->gone; }
+
 static void renew(struct ask *a) {
     struct error ignored;
     json_t *peers = NULL;
-    if (!a->act || !a->peers || !a->created || a->leaving || a->over || a->gone || ask_peers(a->act, &peers, &ignored) < 0)
+    if (!may_change(a) || (a->refusals && loop_now() < a->change_ns) || ask_peers(a->act, &peers, &ignored) < 0)
         return; /* none at all would mean every far end: it stays as it was */
     if (peers && (a->stale || !json_equal(peers, a->peers))) {
         a->stale = false;
@@ -370,8 +383,15 @@ static void on_renew(void *arg) {
     struct asks *all = arg;
     all->renewing = false;
     tidy(all);
-    for (struct ask *a = all->first; a; a = a->next)
+    const int64_t now = loop_now();
+    int64_t next = 0;
+    for (struct ask *a = all->first; a; a = a->next) {
         renew(a);
+        if (a->stale && may_change(a) && a->change_ns > now && (!next || a->change_ns < next))
+            next = a->change_ns;
+    }
+    if (next)
+        timer_at(all->renew, next);
 }
 
 void asks_pods_changed(struct fault_env *env) {

@@ -215,9 +215,13 @@ def test_what_nobody_answered_is_taken_away():
     with Nodes().begin(lambda o: ()) as api, Scratch() as s:
         api.fault("DELETE", "/nodefaults", Status(403, "Forbidden"), times=None)
         began = time.monotonic()
-        a = run(s, api, PARTITION.replace("1s", "15s"), duration="15500ms")
+        p = subprocess.Popen([CHAOSD, "run", scenario(s, api, PARTITION.replace("1s", "15s"), duration="60s"), "--yes", "--out", s.dir / "out"], stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True, env=environment(s), cwd=s.dir)
+        until(lambda: api.asked("DELETE", "/nodefaults"), "it is asked to go")
+        p.send_signal(signal.SIGINT)  # the end waits, but not for ever
+        out = p.communicate(timeout=60 * SLOW)[0]
         took, tries = time.monotonic() - began, len(api.asked("DELETE", "/nodefaults"))
-        assert a.one("act", "fail") and not gone(api) and 15 < took < 15 + 2 + 8 * SLOW and 5 <= tries <= 10, (took, tries, a.all)
+        assert Acts(s).one("act", "fail") and not gone(api) and 15 < took < 15 + 2 + 8 * SLOW and 5 <= tries <= 10, (took, tries, out)
 
 
 def test_no_agents_at_all():
@@ -369,6 +373,22 @@ def test_a_far_end_that_loses_its_role_stays():
         api.delete("pods", "db-0", "shop")
         out, _ = p.communicate(timeout=60 * SLOW)
         assert p.returncode in (0, 2) and seen == [{"10.1.0.0"}] and addresses(api) == [{"10.1.0.0"}, {"10.1.0.1"}], (seen, addresses(api), out)
+
+
+def test_far_ends_that_may_not_be_changed():
+    """Tried again with growing pauses, and said once."""
+    with Nodes().begin(good) as api, Scratch() as s:
+        to = f"net-partition: {{{SELECT}, mode: one, target: {{selector: {{labelSelectors: {{app: db}}}}}}}}\n    for: 7s"
+        db(api, 1, "10.1.0.7")
+        api.forbidden.add(("patch", "nodefaults"))
+        threading.Timer(1, db, (api, 2, "10.1.0.3")).start()
+        threading.Timer(2.9, api.forbidden.clear).start()
+        a = run(s, api, to, duration="9s", rest="at: [100ms]", code=2)
+        sent, why = patches(api), a.one("trouble")["data"]["why"]
+        assert 2 <= len(sent) <= 7 and all(set(p["peers"]) == {"10.1.0.7", "10.1.0.3"} for p in sent), sent
+        assert why.startswith("its far ends could not be changed: ") and "nodefaults" in why and why.endswith("; they stay as they were"), why
+        end = next(o for o in reversed([e[3] for e in api.history if e[1] == "nodefaults"]))
+        assert set(end["spec"]["peers"]) == {"10.1.0.7", "10.1.0.3"}, end
 
 
 def test_that_nothing_is_measured_is_said():
