@@ -26,7 +26,8 @@ static void on_silence(struct ask *a) {
     else if (*a->all->blind)
         object_refused(act, -EINPROGRESS, "what the agent on node %s says cannot be followed: %s", a->node, a->all->blind);
     else if (a->accepted)
-        object_refused(act, -EINPROGRESS, "the agent on node %s took it, and did not say within 10 s that it is in effect", a->node);
+        object_refused(act, -EINPROGRESS, "the agent on node %s took it, and did not say within 10 s that it is in effect%s%s", a->node,
+                       *a->message ? ": " : "", a->message);
     else
         object_refused(act, -EIO, "no agent answered on node %s: is one there? kubectl get pods -n %s", a->node, a->all->namespace);
 }

@@ -207,6 +207,8 @@ static void troubled(struct ask *a, const struct node_fault_status *s) {
 static void apply(struct ask *a, const struct node_fault_status *s, int64_t seen_ns) {
     const bool over = s->phase == NODE_FAULT_ENDED || s->phase == NODE_FAULT_FAILED;
     a->accepted |= s->phase != NODE_FAULT_PENDING;
+    if (s->phase == NODE_FAULT_ACCEPTED)
+        snprintf(a->message, sizeof a->message, "%s", s->message ? s->message : "");
     if (a->over)
         return;
     if (a->act && !a->in && ((s->phase == NODE_FAULT_FAILED && !not_undone(a, s)) || (s->phase == NODE_FAULT_ENDED && !was_in(s))))

@@ -204,6 +204,19 @@ def test_nobody_answers():
         nothing_left(s)
 
 
+def test_an_agent_that_took_it_says_what_it_waits_for():
+    said = "it waits for notBefore, which is 40 s ahead by the node's clock"
+
+    def late(o):
+        return [(0.02, accepted()), (0.3, {"message": said})] if not o["spec"].get("end") else [(0.05, ended("Asked"))]
+    with Nodes().begin(late) as api, Scratch() as s:
+        a = run(s, api, PARTITION.replace("1s", "14s"), duration="15s")
+        why = a.one("act", "unknown")["data"]["why"]
+        node = api.asked_for[0]["spec"]["node"]
+        assert why == f"the agent on node {node} took it, and did not say within 10 s that it is in effect: {said}", why
+        assert a.one("revert", "ok") and gone(api), a.all
+
+
 def test_what_nobody_answered_is_taken_away():
     """An agent that comes later would still carry it out; after its deadline none does."""
     with Nodes().begin(lambda o: ()) as api, Scratch() as s:
