@@ -32,6 +32,7 @@ struct ask { /* one NodeFault; outlives its act until the object is gone */
     struct kube_call *deletion;
     struct timer *timer;
     void (*due)(struct ask *a);     /* the timer's */
+    json_t *spec;                   /* as it was created */
     json_t *peers;                  /* as last asked for; NULL: none */
     bool created, accepted, in, observed, leaving, gone;
     bool over;     /* the agent said so */
@@ -43,7 +44,7 @@ struct ask { /* one NodeFault; outlives its act until the object is gone */
     int64_t asked_ns, deadline_ns, drain_ns; /* deadline: CLOCK_MONOTONIC */
     int64_t deadline_wall_ns;
     char trouble[256]; /* as told last */
-    char message[ASK_TEXT]; /* of its agent, that took it, and has it not in effect; "": it said no more than that */
+    char message[ASK_WHY]; /* of its agent, that took it, and has it not in effect; "": it said no more than that */
 };
 
 struct asks {

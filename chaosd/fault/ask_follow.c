@@ -27,6 +27,7 @@ static void ask_free(struct ask *a) {
     kube_cancel(a->deletion);
     timer_free(a->timer);
     json_decref(a->peers);
+    json_decref(a->spec);
     free(a);
 }
 
@@ -236,6 +237,23 @@ static struct ask *find(const struct asks *all, const char *name) {
     return NULL;
 }
 
+/* An API server leaves out what its schema does not know: without its far ends or its container a fault would hit more than was meant. It
+ * goes before anybody is told that it is there. False: it is not as it was sent. */
+static bool is_whole(struct ask *a, const json_t *object) {
+    const json_t *spec = json_object_get(object, "spec");
+    const char *key;
+    json_t *value;
+    if (!a->act || a->leaving || a->in)
+        return true;
+    json_object_foreach(a->spec, key, value) {
+        if (json_object_get(spec, key))
+            continue;
+        object_refused(a->act, -EIO, "the cluster's NodeFault CRD is another version's: it dropped spec.%s (kubectl apply -k deploy/agent)", key);
+        return false;
+    }
+    return true;
+}
+
 /* Somebody took the object: that ends the fault, and its agent has nowhere to say so. */
 static void vanished(struct ask *a) {
     if (a->deletion) /* ours: its answer is about to come */
@@ -263,7 +281,7 @@ static void on_object(struct asks *all, const struct kube_event *e) {
     a->created = true;
     snprintf(a->uid, sizeof a->uid, "%s", v.uid);
     cleanup_json json_t *object = node_fault_of(e->object);
-    if (object && node_fault_status_decode(object, &s, &why) == 0)
+    if (object && is_whole(a, object) && node_fault_status_decode(object, &s, &why) == 0)
         apply(a, &s, e->seen_ns);
 }
 
@@ -305,6 +323,8 @@ static void on_created(const struct kube_answer *answer, void *arg) {
         a->gone = true;
     if (a->unwanted)
         ask_delete(a);
+    else if (answer->trouble == KUBE_OK)
+        is_whole(a, answer->json);
     changed(a->all);
 }
 
@@ -312,6 +332,7 @@ int ask_create(struct ask *a, const json_t *object, struct error *err) {
     const struct kube_request r = {.verb = "create", .kind = kind(), .namespace = a->all->namespace, .body = object, .repeat = true,
                                    .limit_ns = ASK_NS, .done = on_created, .arg = a};
     a->asked_ns = loop_now();
+    a->spec = json_incref(json_object_get(object, "spec"));
     int rc = kube_start(client(a->all), &r, &a->call, err);
     a->gone = rc < 0;
     asks_pods_changed(a->all->env); /* and those that are gone are tidied up then */

@@ -305,6 +305,25 @@ def patches(api):
     return [r["body"]["spec"] for r in api.asked("PATCH", "/nodefaults/")]
 
 
+def test_what_the_api_server_drops_is_not_left_out():
+    """A fault without its far ends would hit all of them; also where the answer of its creation was lost, and the watch alone has it."""
+    to = f"net-partition: {{{SELECT}, mode: one, target: {{selector: {{labelSelectors: {{app: db}}}}}}}}\n    for: 1s"
+    for field, fault in (("peers", to), ("container", f"container-pause: {{{SELECT}, mode: one}}\n    for: 1s")):
+        for lost in (False, True):
+            with Nodes().begin(good) as api, Scratch() as s:
+                db(api, 1, "10.1.0.7")
+                api.custom["nodefaults"].drops = (field,)
+                if lost:
+                    api.fault("POST", "/nodefaults", Close(carry_out=True))
+                a = run(s, api, fault)
+                why = a.one("act", "fail")["data"]["why"]
+                assert why == f"the cluster's NodeFault CRD is another version's: it dropped spec.{field} (kubectl apply -k deploy/agent)", why
+                assert not a.of("act", "ok") and not a.of("revert") and gone(api), a.all
+                asked = [r["at"] for r in api.asked("POST", "/nodefaults") + api.asked("DELETE", "/nodefaults")]
+                assert asked[-1] - asked[0] < 0.5 * SLOW, asked
+                nothing_left(s)
+
+
 def test_far_ends_are_followed():
     to = f"net-partition: {{{SELECT}, mode: one, target: {{selector: {{labelSelectors: {{app: db}}}}}}, externalTargets: [10.9.0.0/16, localhost], except: [10.9.1.1]}}\n    for: 4s"
     with Nodes().begin(good) as api, Scratch() as s:
