@@ -58,6 +58,7 @@ void act_free(struct act *a) {
     if (a->reaper && a->journal_id < 0)
         reaper_dismiss(a->reaper);
     json_decref(a->data);
+    json_decref(a->far_ends);
     act_forget(a);
     free(a->uid);
     free(a->target);
@@ -309,21 +310,6 @@ static void kind_measured(struct fault_act *pub) {
         end_measuring(a);
 }
 
-static size_t kind_select(struct fault_act *pub, const struct pod_target *t, const struct pod **list, size_t max) {
-    struct run *r = ((struct act *)pub)->run;
-    struct candidate all[MAX_PODS];
-    size_t n = pods_candidates(r, t->selector, all, MAX_PODS), kept = 0;
-    for (size_t i = 0; i < n; i++) {
-        const struct pod *p = all[i].tag;
-        if (strcmp(p->uid, pub->uid) != 0 && p->phase != POD_ENDED && pods_fit_role(r, p->uid, t->selector))
-            all[kept++] = all[i];
-    }
-    n = selector_draw(t, pub->draw + 1, all, kept); /* a draw of its own */
-    for (size_t i = 0; i < n && i < max; i++)
-        list[i] = all[i].tag;
-    return n < max ? n : max;
-}
-
 static void inject(struct act *a) {
     struct run *r = a->run;
     struct error err;
@@ -450,7 +436,7 @@ void act_strike(struct run *r, const struct plan_act *p, const struct pod *victi
     a->give_up_ns = give_up;
     a->pub = (struct fault_act){.env = &r->env, .spec = a->spec, .uid = a->uid, .target = a->target, .id = (uint32_t)a->id, .for_ns = p->for_ns, .draw = p->draw,
                                 .in_effect = kind_in_effect, .observed = kind_observed, .trouble = kind_trouble, .reverted = kind_reverted,
-                                .revert_failed = kind_revert_failed, .measured = kind_measured, .select = kind_select};
+                                .revert_failed = kind_revert_failed, .measured = kind_measured, .select = act_far_ends};
     json_object_set(a->data, "candidates", names);
     json_object_set_new(a->data, "uid", json_string(victim->uid));
     json_object_set_new(a->data, "workload", json_string(victim->workload));

@@ -61,6 +61,7 @@ struct act {
     char *workload;   /* of the victim, of which so many were wanted when it was struck */
     int64_t replicas;
     json_t *data; /* of the invoke event, as it grows */
+    json_t *far_ends; /* uids, as keys, of the pods that its target means, drawn so far; NULL: nobody asked yet */
     enum act_state state;
     bool observed;
     int64_t journal_id, reaper_journal_id; /* -1: none */
@@ -160,6 +161,9 @@ void act_look_again(struct act *a, int64_t give_up); /* shortly: nobody has the 
 bool act_proof_open(const struct act *a);            /* nothing is held, and its effect may still be seen */
 void act_event(struct act *a, enum cluster_event e); /* of its victim */
 void act_end(struct act *a);                         /* undoes it, whatever it has come to */
+
+/* run_far_ends.c: as select of struct fault_act. Who was drawn stays as long as it is there; who is missing is drawn anew. */
+size_t act_far_ends(struct fault_act *pub, const struct pod_target *t, const struct pod **list, size_t max);
 
 /* run_acts.c */
 void acts_carry_out(struct run *r, const struct plan_act *p, int64_t give_up, size_t most);

@@ -26,7 +26,8 @@ static void on_silence(struct ask *a) {
     else if (*a->all->blind)
         object_refused(act, -EINPROGRESS, "what the agent on node %s says cannot be followed: %s", a->node, a->all->blind);
     else if (a->accepted)
-        object_refused(act, -EINPROGRESS, "the agent on node %s took it, and did not say within 10 s that it is in effect", a->node);
+        object_refused(act, -EINPROGRESS, "the agent on node %s took it, and did not say within 10 s that it is in effect%s%s", a->node,
+                       *a->message ? ": " : "", a->message);
     else
         object_refused(act, -EIO, "no agent answered on node %s: is one there? kubectl get pods -n %s", a->node, a->all->namespace);
 }
@@ -52,7 +53,7 @@ static int fill(struct ask *a, const struct pod *victim, json_t **ret, struct er
     snprintf(a->node, sizeof a->node, "%s", victim->node);
     a->holds = k->holds;
     a->drain_ns = drain_of(act->spec);
-    a->deadline_ns = loop_now() + act->for_ns;
+    a->deadline_ns = loop_now() + (act->for_ns ? act->for_ns : ASK_ONCE_NS);
     int rc = k->layer == FAULT_NETWORK ? ask_peers(act, &a->peers, err) : 0;
     return rc < 0 ? rc : ask_spec(a, victim, ret, err);
 }

@@ -32,11 +32,19 @@ struct ask { /* one NodeFault; outlives its act until the object is gone */
     struct kube_call *deletion;
     struct timer *timer;
     void (*due)(struct ask *a);     /* the timer's */
+    json_t *spec;                   /* as it was created */
     json_t *peers;                  /* as last asked for; NULL: none */
-    bool created, accepted, in, observed, over, leaving, unwanted, gone, stale; /* stale: the last change of peers did not arrive. over: the agent said so; unwanted: to be deleted once it is created */
+    bool created, accepted, in, observed, leaving, gone;
+    bool over;     /* the agent said so */
+    bool unwanted; /* to be deleted once it is created */
+    bool pausing;  /* before it is deleted again */
+    bool stale;    /* the last change of peers did not arrive */
+    unsigned refusals; /* of changes of peers, in a row */
+    int64_t change_ns; /* with refusals: not to be changed before, CLOCK_MONOTONIC */
     int64_t asked_ns, deadline_ns, drain_ns; /* deadline: CLOCK_MONOTONIC */
     int64_t deadline_wall_ns;
     char trouble[256]; /* as told last */
+    char message[ASK_WHY]; /* of its agent, that took it, and has it not in effect; "": it said no more than that */
 };
 
 struct asks {

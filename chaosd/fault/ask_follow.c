@@ -27,6 +27,7 @@ static void ask_free(struct ask *a) {
     kube_cancel(a->deletion);
     timer_free(a->timer);
     json_decref(a->peers);
+    json_decref(a->spec);
     free(a);
 }
 
@@ -47,12 +48,23 @@ static void unheard(struct ask *a, const char *why) {
     a->act->revert_failed(a->act, text);
 }
 
+/* Of its name and uid there is no object: the conflict is with another's uid. */
+static bool is_away(const struct ask *a, const struct kube_answer *answer) {
+    return answer->trouble == KUBE_OK || answer->trouble == KUBE_NOT_FOUND || (answer->trouble == KUBE_CONFLICT && *a->uid);
+}
+
+static void delete_again(struct ask *a) {
+    a->pausing = false;
+    ask_delete(a);
+}
+
 static void on_deleted(const struct kube_answer *answer, void *arg) {
     struct ask *a = arg;
-    const bool waited_for = a->act && a->leaving && !a->over, done = answer->trouble == KUBE_OK || answer->trouble == KUBE_NOT_FOUND;
+    const bool waited_for = a->act && a->leaving && !a->over, done = is_away(a, answer);
     a->deletion = NULL;
-    if (waited_for && !done && loop_now() < a->deadline_ns + a->drain_ns) { /* until then it may still be in effect */
-        a->due = ask_delete;
+    if (!done && !a->over && loop_now() < a->deadline_ns + a->drain_ns) { /* until then it may be in effect, or still be carried out, whoever waits for it */
+        a->pausing = true;
+        a->due = delete_again;
         timer_after(a->timer, NS_PER_S);
         return;
     }
@@ -68,7 +80,7 @@ static void on_deleted(const struct kube_answer *answer, void *arg) {
 void ask_delete(struct ask *a) {
     const struct kube_deletion how = {.uid = *a->uid ? a->uid : NULL, .grace_s = -1, .limit_ns = DELETE_NS};
     struct error ignored;
-    if (a->gone || a->deletion)
+    if (a->gone || a->deletion || a->pausing)
         return;
     if (a->call && !a->created) { /* given up, it might still arrive */
         a->unwanted = true;
@@ -132,6 +144,8 @@ static void refused(struct ask *a, const struct node_fault_status *s) {
 
 static void became_effective(struct ask *a, const struct node_fault_status *s, int64_t seen_ns) {
     a->in = true;
+    if (a->leaving) /* it came too late to be told, and the timer is that of its end */
+        return;
     a->due = a->holds ? NULL : on_kept;
     if (a->holds)
         timer_stop(a->timer);
@@ -156,11 +170,29 @@ static void why_ended(const struct ask *a, const struct node_fault_status *s, ch
         snprintf(out, size, "undone on node %s: %s%s%s", a->node, s->reason ? s->reason : "Failed", s->message ? ": " : "", s->message ? s->message : "");
 }
 
+static bool was_in(const struct node_fault_status *s) { return s->in_effect_boot_ns || s->in_effect_wall_ns; }
+
+/* Its agent could not undo it, and has let go of it: the effect may still be there. */
+static bool not_undone(const struct ask *a, const struct node_fault_status *s) {
+    const char *reason = s->phase == NODE_FAULT_FAILED && s->reason ? s->reason : "";
+    return a->holds && (strcmp(reason, "NotUndone") == 0 || (strcmp(reason, "Error") == 0 && (a->in || was_in(s))));
+}
+
+static void stays_in(struct ask *a, const struct node_fault_status *s) {
+    char why[2 * ASK_WHY], stamp[TIMESTAMP_SIZE];
+    timestamp_format(a->deadline_wall_ns, stamp);
+    snprintf(why, sizeof why, "the agent on node %s: %s%s%s; the node ends it by itself at %s by its own clock", a->node, s->reason, s->message ? ": " : "",
+             s->message ? s->message : "", stamp);
+    a->act->revert_failed(a->act, why);
+}
+
 static void ended(struct ask *a, const struct node_fault_status *s) {
     char why[600];
     a->over = true;
     why_ended(a, s, why, sizeof why);
-    if (a->act && a->holds)
+    if (a->act && not_undone(a, s))
+        stays_in(a, s);
+    else if (a->act && a->holds)
         a->act->reverted(a->act, *why ? why : NULL, figures_of(s, s->figures));
 }
 
@@ -176,11 +208,13 @@ static void troubled(struct ask *a, const struct node_fault_status *s) {
 static void apply(struct ask *a, const struct node_fault_status *s, int64_t seen_ns) {
     const bool over = s->phase == NODE_FAULT_ENDED || s->phase == NODE_FAULT_FAILED;
     a->accepted |= s->phase != NODE_FAULT_PENDING;
+    if (s->phase == NODE_FAULT_ACCEPTED)
+        snprintf(a->message, sizeof a->message, "%s", s->message ? s->message : "");
     if (a->over)
         return;
-    if (a->act && !a->in && (s->phase == NODE_FAULT_FAILED || (s->phase == NODE_FAULT_ENDED && !s->in_effect_boot_ns && !s->in_effect_wall_ns)))
+    if (a->act && !a->in && ((s->phase == NODE_FAULT_FAILED && !not_undone(a, s)) || (s->phase == NODE_FAULT_ENDED && !was_in(s))))
         refused(a, s);
-    if (a->act && !a->in && !a->over && (s->phase == NODE_FAULT_IN_EFFECT || s->phase == NODE_FAULT_ENDED))
+    if (a->act && !a->in && !a->over && (s->phase == NODE_FAULT_IN_EFFECT || over))
         became_effective(a, s, seen_ns);
     if (a->act && a->in && !a->observed && json_object_size(s->proof)) {
         a->observed = true;
@@ -201,6 +235,23 @@ static struct ask *find(const struct asks *all, const char *name) {
         if (strcmp(a->name, name) == 0)
             return a;
     return NULL;
+}
+
+/* An API server leaves out what its schema does not know: without its far ends or its container a fault would hit more than was meant. It
+ * goes before anybody is told that it is there. False: it is not as it was sent. */
+static bool is_whole(struct ask *a, const json_t *object) {
+    const json_t *spec = json_object_get(object, "spec");
+    const char *key;
+    json_t *value;
+    if (!a->act || a->leaving || a->in)
+        return true;
+    json_object_foreach(a->spec, key, value) {
+        if (json_object_get(spec, key))
+            continue;
+        object_refused(a->act, -EIO, "the cluster's NodeFault CRD is another version's: it dropped spec.%s (kubectl apply -k deploy/agent)", key);
+        return false;
+    }
+    return true;
 }
 
 /* Somebody took the object: that ends the fault, and its agent has nowhere to say so. */
@@ -230,7 +281,7 @@ static void on_object(struct asks *all, const struct kube_event *e) {
     a->created = true;
     snprintf(a->uid, sizeof a->uid, "%s", v.uid);
     cleanup_json json_t *object = node_fault_of(e->object);
-    if (object && node_fault_status_decode(object, &s, &why) == 0)
+    if (object && is_whole(a, object) && node_fault_status_decode(object, &s, &why) == 0)
         apply(a, &s, e->seen_ns);
 }
 
@@ -272,6 +323,8 @@ static void on_created(const struct kube_answer *answer, void *arg) {
         a->gone = true;
     if (a->unwanted)
         ask_delete(a);
+    else if (answer->trouble == KUBE_OK)
+        is_whole(a, answer->json);
     changed(a->all);
 }
 
@@ -279,10 +332,22 @@ int ask_create(struct ask *a, const json_t *object, struct error *err) {
     const struct kube_request r = {.verb = "create", .kind = kind(), .namespace = a->all->namespace, .body = object, .repeat = true,
                                    .limit_ns = ASK_NS, .done = on_created, .arg = a};
     a->asked_ns = loop_now();
+    a->spec = json_incref(json_object_get(object, "spec"));
     int rc = kube_start(client(a->all), &r, &a->call, err);
     a->gone = rc < 0;
     asks_pods_changed(a->all->env); /* and those that are gone are tidied up then */
     return rc;
+}
+
+/* Tried again with growing pauses, and told once until one of them is taken. */
+static void not_changed(struct ask *a, const char *answer) {
+    char why[ASK_WHY];
+    a->stale = true;
+    a->change_ns = loop_now() + kube_pause_ns(client(a->all), ++a->refusals);
+    asks_pods_changed(a->all->env);
+    snprintf(why, sizeof why, "its far ends could not be changed: %s; they stay as they were", answer);
+    if (a->act && a->refusals == 1)
+        a->act->trouble(a->act, why);
 }
 
 static void on_changed(const struct kube_answer *answer, void *arg) {
@@ -290,10 +355,10 @@ static void on_changed(const struct kube_answer *answer, void *arg) {
     a->call = NULL;
     if (answer->trouble == KUBE_NOT_FOUND && !a->gone)
         vanished(a);
-    else if (answer->trouble != KUBE_OK && !a->leaving) {
-        a->stale = true;
-        asks_pods_changed(a->all->env);
-    }
+    else if (answer->trouble != KUBE_OK && !a->leaving)
+        not_changed(a, answer->why);
+    else if (answer->trouble == KUBE_OK)
+        a->refusals = 0;
 }
 
 static void change(struct ask *a, json_t *spec /* stolen */) {
@@ -309,10 +374,12 @@ void ask_end(struct ask *a) { change(a, json_pack("{s:b}", "end", 1)); }
 
 /* --- far ends that come and go --- */
 
+static bool may_change(const struct ask *a) { return a->act && a->peers && a->created && !a->leaving && !a->over && !a->gone; }
+
 static void renew(struct ask *a) {
     struct error ignored;
     json_t *peers = NULL;
-    if (!a->act || !a->peers || !a->created || a->leaving || a->over || a->gone || ask_peers(a->act, &peers, &ignored) < 0)
+    if (!may_change(a) || (a->refusals && loop_now() < a->change_ns) || ask_peers(a->act, &peers, &ignored) < 0)
         return; /* none at all would mean every far end: it stays as it was */
     if (peers && (a->stale || !json_equal(peers, a->peers))) {
         a->stale = false;
@@ -339,8 +406,15 @@ static void on_renew(void *arg) {
     struct asks *all = arg;
     all->renewing = false;
     tidy(all);
-    for (struct ask *a = all->first; a; a = a->next)
+    const int64_t now = loop_now();
+    int64_t next = 0;
+    for (struct ask *a = all->first; a; a = a->next) {
         renew(a);
+        if (a->stale && may_change(a) && a->change_ns > now && (!next || a->change_ns < next))
+            next = a->change_ns;
+    }
+    if (next)
+        timer_at(all->renew, next);
 }
 
 void asks_pods_changed(struct fault_env *env) {

@@ -51,7 +51,7 @@ struct fault_act {
     void (*reverted)(struct fault_act *a, const char *why, json_t *figures); /* its end was seen; why: NULL, or who did it. Taken over */
     void (*revert_failed)(struct fault_act *a, const char *why);
     void (*measured)(struct fault_act *a); /* the baseline is complete */
-    /* Another target's pods at this moment, the victim left out; borrowed until the loop turns. */
+    /* Another target's pods at this moment, the victim left out; borrowed until the loop turns. Asked again, who was drawn stays while it is there. */
     size_t (*select)(struct fault_act *a, const struct pod_target *t, const struct pod **list, size_t max);
 };
 enum { FAULT_LATER = 1 };

@@ -381,10 +381,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Custom:
-    """A kind that a CustomResourceDefinition adds, with the subresource status: each of the two ways to write leaves the other's part alone."""
+    """A kind that a CustomResourceDefinition adds, with the subresource status: each of the two ways to write leaves the other's part alone. drops: fields of
+    spec that its schema does not know."""
 
     def __init__(self, group, version, plural, kind, required=()):
         self.group, self.version, self.plural, self.name, self.required = group, version, plural, kind, required
+        self.drops = ()
 
     def resources(self, release):
         verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
@@ -399,6 +401,8 @@ class Custom:
             handler.status(422, "Invalid", f'{self.name}.{self.group} "{body["metadata"]["name"]}" is invalid: spec.{(missing or ["apiVersion"])[0]}: Required value')
             return False
         body.pop("status", None)
+        for key in self.drops:
+            body["spec"].pop(key, None)
         body["metadata"].update(generation=1, creationTimestamp=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
         return True
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults that a node's agent carries out, from the run's side: the fake API server, and the test itself as the agent. What a run asks for, what
 it makes of each answer and of none, that far ends are followed, and that nothing stays behind."""
+import http.server
 import json
 import os
 import pathlib
@@ -66,6 +67,32 @@ class Nodes(Shop):
             now = self.get("nodefaults", o["metadata"]["name"], NS)
             if now and now["metadata"]["uid"] == o["metadata"]["uid"] and (now.get("status") or {}).get("phase") not in ("Ended", "Failed"):
                 self.patch_status("nodefaults", o["metadata"]["name"], NS, status)
+
+
+class Answers(http.server.ThreadingHTTPServer):
+    """Says 200 at /NAME of whoever is `yes`."""
+    daemon_threads = True
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if self.path == f"/{self.server.yes}" else 503)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *a):
+            pass
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), self.Handler)
+        self.port, self.yes = self.server_address[1], None
+
+    def __enter__(self):
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *a):
+        self.shutdown()
+        self.server_close()
 
 
 def accepted():
@@ -177,6 +204,39 @@ def test_nobody_answers():
         nothing_left(s)
 
 
+def test_an_agent_that_took_it_says_what_it_waits_for():
+    said = "it waits for notBefore, which is 40 s ahead by the node's clock"
+
+    def late(o):
+        return [(0.02, accepted()), (0.3, {"message": said})] if not o["spec"].get("end") else [(0.05, ended("Asked"))]
+    with Nodes().begin(late) as api, Scratch() as s:
+        a = run(s, api, PARTITION.replace("1s", "14s"), duration="15s")
+        why = a.one("act", "unknown")["data"]["why"]
+        node = api.asked_for[0]["spec"]["node"]
+        assert why == f"the agent on node {node} took it, and did not say within 10 s that it is in effect: {said}", why
+        assert a.one("revert", "ok") and gone(api), a.all
+
+
+def test_what_nobody_answered_is_taken_away():
+    """An agent that comes later would still carry it out; after its deadline none does."""
+    with Nodes().begin(lambda o: ()) as api, Scratch() as s:
+        api.fault("DELETE", "/nodefaults", Status(503, "ServiceUnavailable"), times=None)
+        threading.Timer(17, api.faults.clear).start()
+        a = run(s, api, PARTITION.replace("1s", "20s"), duration="21s")
+        assert "no agent answered" in a.one("act", "fail")["data"]["why"] and gone(api), a.all
+        nothing_left(s)
+    with Nodes().begin(lambda o: ()) as api, Scratch() as s:
+        api.fault("DELETE", "/nodefaults", Status(403, "Forbidden"), times=None)
+        began = time.monotonic()
+        p = subprocess.Popen([CHAOSD, "run", scenario(s, api, PARTITION.replace("1s", "15s"), duration="60s"), "--yes", "--out", s.dir / "out"], stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True, env=environment(s), cwd=s.dir)
+        until(lambda: api.asked("DELETE", "/nodefaults"), "it is asked to go")
+        p.send_signal(signal.SIGINT)  # the end waits, but not for ever
+        out = p.communicate(timeout=60 * SLOW)[0]
+        took, tries = time.monotonic() - began, len(api.asked("DELETE", "/nodefaults"))
+        assert Acts(s).one("act", "fail") and not gone(api) and 15 < took < 15 + 2 + 8 * SLOW and 5 <= tries <= 10, (took, tries, out)
+
+
 def test_no_agents_at_all():
     with Nodes(served=False) as api, Scratch() as s:
         a = run(s, api, PARTITION)
@@ -203,6 +263,30 @@ def test_it_is_ended_from_outside():
         nothing_left(s)
 
 
+def test_what_could_not_be_undone_is_no_revert():
+    """Whether or not its beginning was seen, and by whomever the end was asked for."""
+    message = "the end of the effect was not seen within 5 s"
+    for reason in ("NotUndone", "Error"):
+        bad = {"phase": "Failed", "reason": reason, "message": message, "endedAt": stamp()}
+        for steps in ([(0.02, in_effect(proof=PROOF)), (0.3, bad)], [(0.02, accepted()), (0.05, {**in_effect(), **bad})]):
+            with Nodes().begin(lambda o: steps if not o["spec"].get("end") else []) as api, Scratch() as s:
+                a = run(s, api, PARTITION, code=1)
+                why, spec = a.one("revert", "fail")["data"]["why"], api.asked_for[0]["spec"]
+                assert why.startswith(f"the agent on node {spec['node']}: {reason}: {message}; the node ends it by itself at {spec['deadline'][:19]}"), why
+                assert a.one("act", "ok") and not a.of("revert", "ok") and not a.of("act", "fail"), a.all
+                assert gone(api) and list((s.dir / "state").iterdir()), "the undo record is what is left to help"
+    with Nodes().begin(lambda o: [(0.02, in_effect())] if not o["spec"].get("end") else [(0.05, bad)]) as api, Scratch() as s:
+        p = begin(s, api, LONG, duration="60s")
+        p.send_signal(signal.SIGINT)
+        out = p.communicate(timeout=30 * SLOW)[0]
+        a = Acts(s)
+        assert message in a.one("revert", "fail")["data"]["why"] and not a.of("revert", "ok") and "could not be reverted" in out and gone(api), out
+    with Nodes().begin(failed("Error", "the kernel says no")) as api, Scratch() as s:  # it never was in
+        a = run(s, api, PARTITION)
+        assert "Error: the kernel says no" in a.one("act", "fail")["data"]["why"] and not a.of("revert"), a.all
+        nothing_left(s)
+
+
 def test_trouble_is_told():
     with Nodes().begin(lambda o: [(0.02, in_effect(proof=PROOF)), (0.1, {"message": "the queue is another's"}), (0.1, {"counters": {"seen": 1, "packets": 1, "bytes": 1}}), (0.5, ended())]) as api, Scratch() as s:
         a = run(s, api, PARTITION)
@@ -219,6 +303,25 @@ def db(api, i, ip):
 
 def patches(api):
     return [r["body"]["spec"] for r in api.asked("PATCH", "/nodefaults/")]
+
+
+def test_what_the_api_server_drops_is_not_left_out():
+    """A fault without its far ends would hit all of them; also where the answer of its creation was lost, and the watch alone has it."""
+    to = f"net-partition: {{{SELECT}, mode: one, target: {{selector: {{labelSelectors: {{app: db}}}}}}}}\n    for: 1s"
+    for field, fault in (("peers", to), ("container", f"container-pause: {{{SELECT}, mode: one}}\n    for: 1s")):
+        for lost in (False, True):
+            with Nodes().begin(good) as api, Scratch() as s:
+                db(api, 1, "10.1.0.7")
+                api.custom["nodefaults"].drops = (field,)
+                if lost:
+                    api.fault("POST", "/nodefaults", Close(carry_out=True))
+                a = run(s, api, fault)
+                why = a.one("act", "fail")["data"]["why"]
+                assert why == f"the cluster's NodeFault CRD is another version's: it dropped spec.{field} (kubectl apply -k deploy/agent)", why
+                assert not a.of("act", "ok") and not a.of("revert") and gone(api), a.all
+                asked = [r["at"] for r in api.asked("POST", "/nodefaults") + api.asked("DELETE", "/nodefaults")]
+                assert asked[-1] - asked[0] < 0.5 * SLOW, asked
+                nothing_left(s)
 
 
 def test_far_ends_are_followed():
@@ -248,6 +351,76 @@ def test_far_ends_are_never_none():
     with Nodes().begin(good) as api, Scratch() as s:
         a = run(s, api, to)
         assert "no other pod matches" in a.one("act", "fail")["data"]["why"] and not api.asked_for, a.all
+
+
+def addresses(api):
+    return [set(api.asked_for[0]["spec"]["peers"]), *(set(p["peers"]) for p in patches(api))]
+
+
+def test_far_ends_that_were_drawn_stay():
+    """Others come and go; once one that was drawn goes, another comes in its place."""
+    for mode, n, n_of_five in (("mode: one", 1, 1), ("mode: fixed, value: \"2\"", 2, 2), ("mode: fixed-percent, value: 34%", 2, 1)):
+        to = f"net-partition: {{{SELECT}, mode: one, target: {{selector: {{labelSelectors: {{app: db}}}}, {mode}}}}}\n    for: 3s"
+        with Nodes().begin(good) as api, Scratch() as s:
+            for i in range(6):
+                db(api, i, f"10.1.0.{i}")
+            p = subprocess.Popen([CHAOSD, "run", scenario(s, api, to, duration="5s", rest="at: [100ms]"), "--yes", "--out", s.dir / "out"], stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT, text=True, env=environment(s), cwd=s.dir)
+            until(lambda: any((o.get("status") or {}).get("phase") == "InEffect" for o in api.objects("nodefaults")), "in effect")
+            drawn, = addresses(api)
+            others = [i for i in range(6) if f"10.1.0.{i}" not in drawn]
+            for k, i in enumerate(others[:3]):  # as many as before, fewer, more: each draw anew would be among others
+                api.delete("pods", f"db-{i}", "shop")
+                time.sleep(0.15)
+                db(api, 6 + k, f"10.1.0.{6 + k}")
+                time.sleep(0.15)
+            assert addresses(api) == [drawn] and len(drawn) == n, addresses(api)
+            goes = sorted(drawn)[0]
+            api.delete("pods", f"db-{goes.split('.')[-1]}", "shop")
+            out, _ = p.communicate(timeout=60 * SLOW)
+            assert p.returncode == 0, out
+            _, then = addresses(api)
+            there = {o["status"]["podIP"] for o in api.objects("pods") if o["metadata"]["name"].startswith("db-")}
+            assert drawn - then == {goes} and len(then) == n_of_five and then <= there, (drawn, then, there)
+
+
+def test_a_far_end_that_loses_its_role_stays():
+    """Which the fault may have brought about; the new one is not the one that was meant."""
+    with Answers() as at, Nodes().begin(good) as api, Scratch() as s:
+        roles = f"roles:\n  leader:\n    of: {{labelSelectors: {{app: db}}}}\n    http: {{get: 'http://127.0.0.1:{at.port}/${{pod.name}}'}}\n"
+        to = f"net-partition: {{{SELECT}, mode: one, target: {{selector: {{labelSelectors: {{app: db}}, role: leader}}}}}}\n    for: 2s"
+        for i in range(3):
+            db(api, i, f"10.1.0.{i}")
+        at.yes = "db-0"
+        scenario(s, api, to, duration="4s", rest="at: [1s]")
+        path = s.dir / "s.yaml"
+        path.write_text(roles + path.read_text())
+        p = subprocess.Popen([CHAOSD, "run", path, "--yes", "--out", s.dir / "out"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(s), cwd=s.dir)
+        until(lambda: any((o.get("status") or {}).get("phase") == "InEffect" for o in api.objects("nodefaults")) or p.poll() is not None, "in effect")
+        at.yes = "db-1"
+        time.sleep(0.5)
+        db(api, 3, "10.1.0.3")
+        time.sleep(0.4)
+        seen = addresses(api)
+        api.delete("pods", "db-0", "shop")
+        out, _ = p.communicate(timeout=60 * SLOW)
+        assert p.returncode in (0, 2) and seen == [{"10.1.0.0"}] and addresses(api) == [{"10.1.0.0"}, {"10.1.0.1"}], (seen, addresses(api), out)
+
+
+def test_far_ends_that_may_not_be_changed():
+    """Tried again with growing pauses, and said once."""
+    with Nodes().begin(good) as api, Scratch() as s:
+        to = f"net-partition: {{{SELECT}, mode: one, target: {{selector: {{labelSelectors: {{app: db}}}}}}}}\n    for: 7s"
+        db(api, 1, "10.1.0.7")
+        api.forbidden.add(("patch", "nodefaults"))
+        threading.Timer(1, db, (api, 2, "10.1.0.3")).start()
+        threading.Timer(2.9, api.forbidden.clear).start()
+        a = run(s, api, to, duration="9s", rest="at: [100ms]", code=2)
+        sent, why = patches(api), a.one("trouble")["data"]["why"]
+        assert 2 <= len(sent) <= 7 and all(set(p["peers"]) == {"10.1.0.7", "10.1.0.3"} for p in sent), sent
+        assert why.startswith("its far ends could not be changed: ") and "nodefaults" in why and why.endswith("; they stay as they were"), why
+        end = next(o for o in reversed([e[3] for e in api.history if e[1] == "nodefaults"]))
+        assert set(end["spec"]["peers"]) == {"10.1.0.7", "10.1.0.3"}, end
 
 
 def test_that_nothing_is_measured_is_said():
