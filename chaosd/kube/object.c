@@ -19,7 +19,7 @@ struct container {
 };
 
 struct pod {
-    const char *node, *reason; /* interned */
+    const char *node, *reason, *container; /* interned */
     uint32_t ready_s, scheduled_s, started_s;
     uint8_t phase;
     bool ready, scheduled, mirror;
@@ -120,6 +120,19 @@ static enum kube_phase phase_of(const char *name) {
     return KUBE_PHASE_UNKNOWN;
 }
 
+/* Which is meant where none is named: what the annotation says, if the pod has it, else the first of its spec, as kubectl has it. The kubelet's
+ * statuses are no order to go by: it sorts them by name. */
+static const char *default_container(const json_t *object, const struct kube_pairs *annotations) {
+    const json_t *containers = json_object_get(json_object_get(object, "spec"), "containers");
+    const char *said = kube_pairs_get(annotations, KUBE_DEFAULT_CONTAINER);
+    size_t i;
+    json_t *c;
+    json_array_foreach(containers, i, c)
+        if (said && strcmp(json_str_or(c, "name", ""), said) == 0)
+            return said;
+    return json_str_or(json_array_get(containers, 0), "name", "");
+}
+
 static void pack_pod(struct intern *in, const json_t *object, struct kube_object *o) {
     const json_t *status = json_object_get(object, "status"), *ready = condition(status, "Ready"),
                  *scheduled = condition(status, "PodScheduled");
@@ -136,6 +149,7 @@ static void pack_pod(struct intern *in, const json_t *object, struct kube_object
     if (!*reason && scheduled && !p->scheduled)
         reason = json_str_or(scheduled, "message", "");
     p->reason = intern_text(in, reason);
+    p->container = intern_text(in, default_container(object, o->annotations));
     const json_t *containers = json_object_get(status, "containerStatuses");
     for (size_t i = 0; i < o->containers; i++)
         pack_container(in, json_array_get(containers, i), &p->containers[i]);
@@ -152,6 +166,7 @@ void object_free(struct intern *in, struct kube_object *o) {
         struct pod *p = pod_of(o);
         intern_release(in, p->node);
         intern_release(in, p->reason);
+        intern_release(in, p->container);
         for (size_t i = 0; i < o->containers; i++) {
             intern_release(in, p->containers[i].name);
             intern_release(in, p->containers[i].reason);
@@ -178,7 +193,7 @@ static bool whole(const struct kube_object *o, bool owner_ok) {
     bool ok = o->namespace && o->labels && o->annotations && owner_ok;
     const struct pod *p = pod_of(o);
     if (o->pod)
-        ok = ok && p->node && p->reason;
+        ok = ok && p->node && p->reason && p->container;
     for (size_t i = 0; ok && i < o->containers; i++)
         ok = p->containers[i].name && p->containers[i].reason;
     return ok;
@@ -243,7 +258,7 @@ void kube_object_view(const struct kube_object *o, struct kube_view *ret) {
     *ret = (struct kube_view){
         .namespace = o->namespace, .name = object_name(o), .uid = object_uid(o), .version = texts + o->version_at, .labels = o->labels,
         .annotations = o->annotations, .owner = o->owner, .created_s = o->created_s, .deleting_s = o->deleting_s, .grace_s = o->grace_s,
-        .node = "", .ip = "", .reason = "", .body = "",
+        .node = "", .ip = "", .container = "", .reason = "", .body = "",
     };
     if (!o->pod) {
         ret->body = texts + o->last_at;
@@ -253,6 +268,7 @@ void kube_object_view(const struct kube_object *o, struct kube_view *ret) {
     ret->phase = (enum kube_phase)p->phase;
     ret->node = p->node;
     ret->reason = p->reason;
+    ret->container = p->container;
     ret->ip = texts + o->last_at;
     ret->ready = p->ready;
     ret->scheduled = p->scheduled;

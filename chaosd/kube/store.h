@@ -35,6 +35,7 @@ struct kube_view {
     /* pods */
     enum kube_phase phase;
     const char *node, *ip;
+    const char *container; /* the name of the one that is meant where none is named; "": not known */
     const char *reason;   /* why it failed, or could not be scheduled: the scheduler's message */
     bool ready, scheduled, mirror;
     uint32_t ready_s, scheduled_s, started_s; /* when `ready` and `scheduled` last changed; when the kubelet took it */
