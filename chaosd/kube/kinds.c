@@ -20,7 +20,7 @@ static const struct keep state_keep[] = {
 static const struct keep pod_body[] = {
     {"spec", KEEP(ALL("nodeName"), {"containers", KEEP(ALL("name"))})},
     {"status",
-     KEEP(ALL("phase"), ALL("reason"), ALL("podIP"), ALL("startTime"), CONDITIONS,
+     KEEP(ALL("phase"), ALL("reason"), ALL("podIP"), {"podIPs", KEEP(ALL("ip"))}, ALL("startTime"), CONDITIONS,
           {"containerStatuses", KEEP(ALL("name"), ALL("containerID"), ALL("ready"), ALL("restartCount"), {"state", state_keep})})},
     {NULL, NULL},
 };

@@ -77,6 +77,7 @@ static void a_pod_is_packed_and_read_back(void **unused) {
     assert_int_equal(v.phase, KUBE_RUNNING);
     assert_string_equal(v.node, "n1");
     assert_string_equal(v.ip, "10.0.0.9");
+    assert_string_equal(v.ip2, "fd00::9");
     assert_string_equal(v.container, "new");
     assert_true(v.mirror && v.scheduled && !v.ready);
     assert_int_equal(v.started_s, 946684799);
@@ -113,6 +114,7 @@ static void an_unscheduled_pod_keeps_the_schedulers_words(void **unused) {
     assert_false(v.scheduled);
     assert_null(v.owner);
     assert_string_equal(v.namespace, "");
+    assert_string_equal(v.ip2, "");
     assert_int_equal(v.grace_s, -1);
     kube_change_end(s, &c);
     kube_store_free(s);
