@@ -10,6 +10,7 @@
 struct options {
     const char *node, *namespace, *kubeconfig, *context;
     int64_t max_faults;
+    bool ready;
 };
 
 static const struct option_row rows[] = {
@@ -20,6 +21,7 @@ static const struct option_row rows[] = {
     {"kubeconfig", 0, OPT_STRING, offsetof(struct options, kubeconfig), "FILE",
      "Instead of $KUBECONFIG, ~/.kube/config, or the pod's own service account."},
     {"context", 0, OPT_STRING, offsetof(struct options, context), "NAME", "Instead of the current one."},
+    {"ready", 0, OPT_FLAG, offsetof(struct options, ready), NULL, "Only asks whether the agent of this node that runs here is ready: exit 0 or 1 (its readinessProbe)."},
     {0},
 };
 
@@ -40,6 +42,12 @@ static int main_agent(int argc, char **argv) {
     if (!node || !*node) {
         error_set(&err, 0, "agent wants to know its node's name: --node NAME, or NODE_NAME in the environment");
         return fail(EXIT_USAGE, &err);
+    }
+    if (o.ready) {
+        const bool ready = agent_ready(node);
+        if (!ready)
+            printf("the agent of node %s is not ready: its log says why\n", node);
+        return ready ? EXIT_PASS : EXIT_FAIL;
     }
     if (o.max_faults < 1 || o.max_faults > FAULTS_MOST) {
         error_set(&err, 0, "--max-faults: expected 1 to %d", FAULTS_MOST);

@@ -24,6 +24,7 @@
 #define LOOK_MOST_NS (60 * NS_PER_S)
 #define NAMESPACE "chaosd-agent"
 enum { CONNECTIONS = 4, LINE_MOST = 1600 };
+enum { MISSED_MOST = 2 }; /* in a row, and it is ready still: one attempt that fails is no news */
 
 /* --- the log: a line an event --- */
 
@@ -107,11 +108,24 @@ static void go_on(void *arg) {
 
 /* --- watches --- */
 
+static const struct kube_object *own_node(const struct agent *a) { return kube_store_next(kube_watch_store(a->self), NULL); }
+
+static void show_ready(struct agent *a) {
+    struct error err;
+    const bool ready = a->begun && !a->leaving && a->faults_missed <= MISSED_MOST && a->self_missed <= MISSED_MOST && own_node(a);
+    if (ready == a->ready)
+        return;
+    a->ready = ready;
+    if (journal_mark_ready(a->journal, ready, &err) < 0)
+        agent_log(NULL, "whether it is ready cannot be shown: %s", err.text);
+}
+
+/* Without its Node it stays as it was last seen: to lift the switch is not what deleting a Node says. */
 static bool wants_stop(const struct agent *a) {
-    const struct kube_object *o = kube_store_next(kube_watch_store(a->self), NULL);
+    const struct kube_object *o = own_node(a);
     struct kube_view v;
     if (!o)
-        return false;
+        return a->stopped;
     kube_object_view(o, &v);
     const char *says = kube_pairs_get(v.annotations, AGENT_STOP_ANNOTATION);
     return says && strcmp(says, "false") != 0;
@@ -144,28 +158,38 @@ static void take_over(struct agent *a) { tell_all(a, true); }
 static void begin(struct agent *a) {
     if (a->begun || a->leaving || !a->faults_told || !a->self_told)
         return;
+    if (!own_node(a)) {
+        if (!a->unknown)
+            agent_log(NULL, "the cluster has no node %s: nothing is begun until it has, since nobody could stop it by the node's annotation; is --node (or NODE_NAME) right?", a->o.node);
+        a->unknown = true;
+        return;
+    }
     a->begun = true;
     a->stopped = wants_stop(a);
     agent_log(NULL, "node %s, NodeFaults of namespace %s, version %s%s", a->o.node, a->namespace, CHAOSD_VERSION, a->stopped ? ", stopped by annotation" : "");
-    if (kube_store_count(kube_watch_store(a->self)) == 0)
-        agent_log(NULL, "the cluster has no node of that name: nobody will ask for anything here");
     clear_leftovers(a, take_over);
     tell_all(a, false);
+    show_ready(a);
     agent_step(a);
 }
 
-static bool follow_trouble(const struct kube_event *e, const char *what) {
-    if (e->what == KUBE_TROUBLED && e->failures == 1)
+static bool follow_trouble(struct agent *a, const struct kube_event *e, unsigned *missed, const char *what) {
+    if (e->what == KUBE_TROUBLED)
+        (*missed)++;
+    else if (e->what == KUBE_GAP || e->what == KUBE_SYNCED)
+        *missed = 0;
+    if (e->what == KUBE_TROUBLED && *missed == 1)
         agent_log(NULL, "%s cannot be followed just now, and are tried again: %s", what, e->why);
     else if (e->what == KUBE_GAP)
         agent_log(NULL, "%s are followed again", what);
+    show_ready(a);
     return e->what == KUBE_TROUBLED || e->what == KUBE_GAP;
 }
 
 static void on_fault(const struct kube_event *e, void *arg) {
     struct agent *a = arg;
     struct kube_view before = {0}, now = {0};
-    if (follow_trouble(e, "NodeFaults of " NODE_FAULT_API))
+    if (follow_trouble(a, e, &a->faults_missed, "NodeFaults of " NODE_FAULT_API))
         return;
     a->faults_told |= e->what == KUBE_SYNCED;
     if (e->what == KUBE_SYNCED)
@@ -185,7 +209,7 @@ static void on_fault(const struct kube_event *e, void *arg) {
 
 static void on_self(const struct kube_event *e, void *arg) {
     struct agent *a = arg;
-    if (follow_trouble(e, "our Node's annotations"))
+    if (follow_trouble(a, e, &a->self_missed, "our Node's annotations"))
         return;
     a->self_told |= e->what == KUBE_SYNCED;
     if (a->begun)
@@ -217,6 +241,8 @@ static void on_cluster(enum cluster_event e, const char *key, void *arg) {
 
 /* --- start and end --- */
 
+enum { JOURNAL_NAME_SIZE = sizeof AGENT_JOURNAL + NODE_FAULT_LABEL_SIZE };
+
 struct signals {
     struct agent *agent;
     int fd;
@@ -234,6 +260,7 @@ static void on_signal(int events, void *arg) {
         return;
     }
     a->leaving = true;
+    show_ready(a);
     agent_log(NULL, "asked to end: all faults of this node are ended first");
     held_end_all(a, "Terminated", "the agent was asked to end");
     if (!a->begun)
@@ -254,11 +281,24 @@ static void look_where_we_are(struct agent *a) {
     a->hidden = !a->contained && host && *host;
 }
 
+static void journal_name(const char *node, char out[JOURNAL_NAME_SIZE]) {
+    char label[NODE_FAULT_LABEL_SIZE];
+    node_fault_label(node, label);
+    snprintf(out, JOURNAL_NAME_SIZE, AGENT_JOURNAL "%s", label);
+}
+
+bool agent_ready(const char *node) {
+    char name[JOURNAL_NAME_SIZE];
+    journal_name(node, name);
+    return journal_is_ready(name);
+}
+
 static int open_journal(struct agent *a, struct error *err) {
-    char label[NODE_FAULT_LABEL_SIZE], name[sizeof AGENT_JOURNAL + NODE_FAULT_LABEL_SIZE];
-    node_fault_label(a->o.node, label);
-    snprintf(name, sizeof name, AGENT_JOURNAL "%s", label);
+    char name[JOURNAL_NAME_SIZE];
+    journal_name(a->o.node, name);
     int rc = journal_open(name, &a->journal, err);
+    if (rc == 0) /* what an agent left that was killed */
+        rc = journal_mark_ready(a->journal, false, err);
     return rc == -EBUSY ? error_set(err, rc, "another agent of node %s is running here", a->o.node) : rc;
 }
 
@@ -278,11 +318,12 @@ static int open_api(struct agent *a, struct error *err) {
 }
 
 static int open_all(struct agent *a, struct error *err) {
+    int rc = open_journal(a, err);
+    if (rc < 0)
+        return rc;
     look_where_we_are(a);
     a->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = a->proc_fd < 0 ? error_errno(err, "/proc") : loop_new(&a->loop, err);
-    if (rc == 0)
-        rc = open_journal(a, err);
+    rc = a->proc_fd < 0 ? error_errno(err, "/proc") : loop_new(&a->loop, err);
     if (rc == 0 && (rc = timer_new(a->loop, go_on, a, &a->sweep, err)) == 0)
         rc = timer_new(a->loop, on_ending, a, &a->ending, err);
     const struct node_cluster_spec spec = {.loop = a->loop, .proc_fd = a->proc_fd, .event = on_cluster, .arg = a};

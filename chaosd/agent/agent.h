@@ -3,6 +3,7 @@
 /* The node's agent: carries out this node's NodeFaults, and leaves nothing behind. docs/AGENT.md has the protocol. */
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct agent_options {
@@ -13,3 +14,4 @@ struct agent_options {
 };
 /* Until SIGTERM, SIGINT or SIGHUP, with everything ended; -errno: it could not start. */
 int agent_run(const struct agent_options *o, struct error *err);
+bool agent_ready(const char *node); /* the one of this node that runs here has begun, and follows what it is asked */

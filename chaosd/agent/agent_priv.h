@@ -32,6 +32,9 @@ struct agent {
     int proc_fd;
     int64_t swept_ns; /* when objects were last deleted */
     bool faults_told, self_told; /* by the watches: all that there is */
+    unsigned faults_missed, self_missed; /* attempts to follow them that failed, in a row; 0: they are followed */
+    bool unknown;    /* the cluster has no node of our name, and that is said */
+    bool ready;      /* the file says so */
     bool begun;      /* both watches were synced, and what stood about is dealt with */
     bool stopped;    /* the kill switch */
     bool leaving;    /* TERM */

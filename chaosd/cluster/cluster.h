@@ -20,6 +20,7 @@ struct ready_spec { struct kind_value kind; int64_t interval_ns, timeout_ns; int
 /* A pod as last known. Owned by the cluster; valid until the loop turns. */
 struct pod {
     const char *uid, *name, *namespace, *node, *ip;
+    const char *ip2; /* of the other family, where it has two; NULL or "": it has one */
     const char *workload; /* its workload, unique in the cluster: "web"; kubernetes: "Deployment shop/web" */
     const json_t *labels, *annotations;
     const struct pod_owners *owners; /* NULL: none */

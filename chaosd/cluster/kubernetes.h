@@ -49,8 +49,10 @@ const char *kubernetes_budget_left(struct cluster *c, const struct pod *p, int64
 
 const char *kubernetes_agent_namespace(struct cluster *c); /* as long as the cluster */
 struct kubernetes_container { char name[254], id[16]; }; /* id: the first 12 digits */
-/* One that runs: by name, NULL: the first. */
-bool kubernetes_container(struct cluster *c, const struct pod *p, const char *name, struct kubernetes_container *ret);
+/* By name; NULL: the pod's default, which is the first of its spec or what its annotation names. -EBUSY: it is not there, or does not run;
+ * never another one in its place. */
+int kubernetes_container(struct cluster *c, const struct pod *p, const char *name, struct kubernetes_container *ret,
+                         struct error *err);
 /* The UID that its control groups carry: a static pod's is not that of its object. */
 void kubernetes_group_uid(struct cluster *c, const struct pod *p, char *out, size_t size);
 

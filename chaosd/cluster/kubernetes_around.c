@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define EVENTS_MOST 20000 /* of one run's history: a cluster in trouble says the same thing for hours */
@@ -119,21 +120,27 @@ bool kubernetes_node(struct cluster *c, const char *name, struct kubernetes_node
 
 const char *kubernetes_agent_namespace(struct cluster *c) { return kubernetes_self(c)->config->agent_namespace; }
 
-bool kubernetes_container(struct cluster *c, const struct pod *p, const char *name, struct kubernetes_container *ret) {
+int kubernetes_container(struct cluster *c, const struct pod *p, const char *name, struct kubernetes_container *ret, struct error *err) {
     const struct kube_store *s = kubernetes_store(kubernetes_self(c), KUBE_PODS, p->namespace);
     const struct kube_object *o = s ? kube_store_get(s, p->namespace, p->name) : NULL;
-    struct kube_view v = {0};
+    struct kube_view v = {.uid = "", .container = ""};
     if (o)
         kube_object_view(o, &v);
-    for (size_t i = 0; i < v.container_count && strcmp(v.uid, p->uid) == 0; i++) {
+    if (strcmp(v.uid, p->uid) != 0)
+        return error_set(err, -EBUSY, "%s is not there any more", p->name);
+    const char *wanted = name ? name : v.container;
+    for (size_t i = 0; i < v.container_count; i++) {
         const struct kube_container k = kube_object_container(o, i);
-        if (k.state != KUBE_STARTED || !*k.id || (name && strcmp(name, k.name) != 0))
+        if (strcmp(wanted, k.name) != 0)
             continue;
+        if (k.state != KUBE_STARTED || !*k.id)
+            return error_set(err, -EBUSY, "%s's container %s does not run", p->name, wanted);
         snprintf(ret->name, sizeof ret->name, "%s", k.name);
         snprintf(ret->id, sizeof ret->id, "%s", k.id);
-        return true;
+        return 0;
     }
-    return false;
+    return name ? error_set(err, -EBUSY, "%s has no container %s that runs", p->name, name)
+                : error_set(err, -EBUSY, "%s's container %s does not run", p->name, wanted);
 }
 
 void kubernetes_group_uid(struct cluster *c, const struct pod *p, char *out, size_t size) {

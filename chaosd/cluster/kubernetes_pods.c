@@ -83,16 +83,16 @@ void kubernetes_pods_free(struct kubernetes *k) {
 
 /* --- what is known of one --- */
 
-/* namespace, name, uid, node, ip and the owners' texts in one piece, anew with each state: what others hold they copied. */
+/* namespace, name, uid, node, addresses and the owners' texts in one piece, anew with each state: what others hold they copied. */
 static int set_texts(struct kubernetes *k, struct kube_pod *p, const struct kube_view *v) {
     struct pod_owners owners;
     kubernetes_owners(k, v->namespace, v->owner, kube_pairs_get(v->labels, "pod-template-hash"), &owners);
-    const char **to[] = {&p->pub.namespace, &p->pub.name, &p->pub.uid, &p->pub.node, &p->pub.ip,
+    const char **to[] = {&p->pub.namespace, &p->pub.name, &p->pub.uid, &p->pub.node, &p->pub.ip, &p->pub.ip2,
                          &p->owners.items[0].kind, &p->owners.items[0].name, &p->owners.items[0].uid,
                          &p->owners.items[1].kind, &p->owners.items[1].name, &p->owners.items[1].uid,
                          &p->owners.items[2].kind, &p->owners.items[2].name, &p->owners.items[2].uid};
-    const char *from[ARRAY_SIZE(to)] = {v->namespace, v->name, v->uid, v->node, v->ip};
-    size_t count = 5, len = 0;
+    const char *from[ARRAY_SIZE(to)] = {v->namespace, v->name, v->uid, v->node, v->ip, v->ip2};
+    size_t count = 6, len = 0;
     for (size_t i = 0; i < owners.count; i++) {
         from[count++] = owners.items[i].kind;
         from[count++] = owners.items[i].name;

@@ -145,10 +145,7 @@ static bool host_network(const struct fault_spec *f) {
 
 static int fill_container(const struct fault_act *act, const struct pod *victim, struct kubernetes_container *ret, struct error *err) {
     const struct fault_kind *k = (const struct fault_kind *)act->spec->kind.kind;
-    const char *name = k->container(act->spec->kind.params);
-    if (!kubernetes_container(act->env->cluster, victim, name, ret))
-        return error_set(err, -EBUSY, "%s has no %s%s that runs", victim->name, name ? "container " : "container", name ? name : "");
-    return 0;
+    return kubernetes_container(act->env->cluster, victim, k->container(act->spec->kind.params), ret, err);
 }
 
 int ask_spec(struct ask *a, const struct pod *victim, json_t **ret, struct error *err) {

@@ -16,7 +16,7 @@ struct container_kill {
 static const struct field fields[] = {
     POD_TARGET_FIELDS(struct container_kill, target),
     {.name = "container", .type = F_STRING, .offset = offsetof(struct container_kill, container), .max = 253,
-     .doc = "Name of the container (default: the pod's only or first one)."},
+     .doc = "Name of the container (default: the first of the pod's spec, or the one that its annotation kubectl.kubernetes.io/default-container names)."},
     {.name = "signal", .type = F_STRING, .offset = offsetof(struct container_kill, signal_text), .def = "SIGKILL",
      .doc = "Signal sent to the container's first process; it is pid 1 there and ignores what it has no handler for, SIGKILL aside."},
     FAULT_HOST_NETWORK_FIELD(struct container_kill, host_network),

@@ -12,7 +12,7 @@ struct container_pause {
 static const struct field fields[] = {
     POD_TARGET_FIELDS(struct container_pause, target),
     {.name = "container", .type = F_STRING, .offset = offsetof(struct container_pause, container), .max = 253,
-     .doc = "Name of the container (default: the pod's only or first one)."},
+     .doc = "Name of the container (default: the first of the pod's spec, or the one that its annotation kubectl.kubernetes.io/default-container names)."},
     FAULT_HOST_NETWORK_FIELD(struct container_pause, host_network),
     {0},
 };

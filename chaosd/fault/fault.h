@@ -70,7 +70,7 @@ struct fault_kind {
     /* The cluster events that show the effect and its end on the victim. CL_EVENT_COUNT: the kind tells, by observed and reverted. */
     enum cluster_event proof, proof_reverted;
     const struct pod_target *(*target)(const void *params);
-    /* The container of the pod that is meant; it returns NULL: its only or first one. NULL: the pod as a whole. */
+    /* The container of the pod that is meant; it returns NULL: its default, see kubernetes_container. NULL: the pod as a whole. */
     const char *(*container)(const void *params);
     int (*check)(const struct fault_spec *f, const struct schema_at *at, struct error *err); /* NULL: nothing beyond the rows */
     bool (*takes)(const void *params); /* the victim no longer serves meanwhile, which guards count; NULL: it does not */

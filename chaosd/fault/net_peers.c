@@ -36,13 +36,22 @@ static int add_text(struct far_ends *f, const char *address, struct error *err) 
     return add(f, p, err);
 }
 
+/* All of them, or what two pods say to each other goes on by the other family. */
+static int add_pod(struct far_ends *f, const struct pod *p, struct error *err) {
+    const char *const addresses[] = {p->ip, p->ip2};
+    int rc = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(addresses) && rc == 0; i++)
+        if (addresses[i] && *addresses[i])
+            rc = add_text(f, addresses[i], err);
+    return rc;
+}
+
 static int add_pods(struct fault_act *a, const struct pod_target *t, struct far_ends *f, struct error *err) {
     const struct pod *pods[MOST_PODS];
     size_t n = a->select(a, t, pods, MOST_PODS);
     int rc = 0;
     for (size_t i = 0; i < n && rc == 0; i++)
-        if (pods[i]->ip && *pods[i]->ip)
-            rc = add_text(f, pods[i]->ip, err);
+        rc = add_pod(f, pods[i], err);
     if (rc == 0 && f->count == 0)
         return error_set(err, -ENOENT, "target: no other pod matches its selector now");
     return rc;
@@ -59,14 +68,14 @@ const struct pod *net_pod_named(const struct fault_env *env, const char *name) {
     return NULL;
 }
 
-/* A pod's name is its address of the moment; any other was looked up. */
+/* A pod's name is its addresses of the moment; any other was looked up. */
 static int add_name(struct fault_act *a, const char *name, struct far_ends *f, struct error *err) {
     const struct pod *p = net_pod_named(a->env, name);
     size_t count = 0;
     const struct netem_peer *list = p ? NULL : net_name_peers(a->env, name, &count);
     int rc = 0;
     if (p)
-        return p->ip && *p->ip ? add_text(f, p->ip, err) : error_set(err, -ENOENT, "externalTargets: pod %s has no address now", name);
+        return p->ip && *p->ip ? add_pod(f, p, err) : error_set(err, -ENOENT, "externalTargets: pod %s has no address now", name);
     if (!list)
         return error_set(err, -ENOENT, "externalTargets: %s was never looked up", name);
     for (size_t i = 0; i < count && rc == 0; i++)

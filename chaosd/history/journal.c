@@ -19,6 +19,7 @@
 #define FILE_NAME "undo.jsonl"
 #define NEW_NAME "undo.new"
 #define LOCK_NAME "lock"
+#define READY_NAME "ready"
 #define MAX_BYTES (64 << 20)
 #define COMPACT_BYTES (1 << 20)
 
@@ -346,12 +347,31 @@ static int remove_file(const struct journal *j, const char *name, struct error *
     return 0;
 }
 
+int journal_mark_ready(struct journal *j, bool ready, struct error *err) {
+    if (!ready)
+        return remove_file(j, READY_NAME, err);
+    cleanup_free char *path = file_in(j, READY_NAME);
+    if (!path)
+        return error_set(err, -ENOMEM, "out of memory");
+    cleanup_close int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    return fd < 0 ? error_errno(err, "%s", path) : 0;
+}
+
+bool journal_is_ready(const char *run) {
+    struct journal *j = NULL;
+    if (journal_new(run, &j, NULL) < 0)
+        return false;
+    cleanup_free char *path = file_in(j, READY_NAME);
+    journal_free(j);
+    return path && access(path, F_OK) == 0;
+}
+
 int journal_close(struct journal *j, struct error *err) {
     if (!j)
         return 0;
     int rc = 0;
     if (journal_clean(j)) {
-        static const char *const files[] = {FILE_NAME, NEW_NAME, LOCK_NAME};
+        static const char *const files[] = {FILE_NAME, NEW_NAME, READY_NAME, LOCK_NAME};
         for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(files); i++)
             rc = remove_file(j, files[i], err);
         /* A file that is not ours keeps the folder: it is not for us to remove. */

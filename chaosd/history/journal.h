@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The undo journal: what must be undone if nobody comes back. One folder a run under the state folder
- * (/var/lib/chaosd; of a user that is not root $XDG_STATE_HOME/chaosd or ~/.local/state/chaosd; or $CHAOSD_STATE_DIR), holding undo.jsonl
- * and lock. A record is on disk (fsync) before the act that it undoes; a run's folder goes when all its records are done. The lock is held (flock) as long as the run lives. */
+ * (/var/lib/chaosd; of a user that is not root $XDG_STATE_HOME/chaosd or ~/.local/state/chaosd; or $CHAOSD_STATE_DIR), holding undo.jsonl,
+ * lock and perhaps ready. A record is on disk (fsync) before the act that it undoes; a run's folder goes when all its records are done. The lock is held (flock) as long as the run lives. */
 #include "base/error.h"
 
 #include <jansson.h>
@@ -19,6 +19,9 @@ int journal_open(const char *run, struct journal **ret, struct error *err);
 int journal_add(struct journal *j, const json_t *undo, int64_t *ret_id, struct error *err);
 int journal_done(struct journal *j, int64_t id, struct error *err);
 bool journal_clean(const struct journal *j); /* nothing left to undo */
+/* A file beside it that says that its holder is at work; it is taken away with the folder. What one that died left says nothing: take it away first. */
+int journal_mark_ready(struct journal *j, bool ready, struct error *err);
+bool journal_is_ready(const char *run); /* takes no lock */
 /* Removes the folder when clean; releases the lock; frees. NULL-safe. */
 int journal_close(struct journal *j, struct error *err);
 

@@ -18,9 +18,9 @@ static const struct keep state_keep[] = {
 };
 
 static const struct keep pod_body[] = {
-    {"spec", KEEP(ALL("nodeName"))},
+    {"spec", KEEP(ALL("nodeName"), {"containers", KEEP(ALL("name"))})},
     {"status",
-     KEEP(ALL("phase"), ALL("reason"), ALL("podIP"), ALL("startTime"), CONDITIONS,
+     KEEP(ALL("phase"), ALL("reason"), ALL("podIP"), {"podIPs", KEEP(ALL("ip"))}, ALL("startTime"), CONDITIONS,
           {"containerStatuses", KEEP(ALL("name"), ALL("containerID"), ALL("ready"), ALL("restartCount"), {"state", state_keep})})},
     {NULL, NULL},
 };
@@ -113,8 +113,9 @@ int kube_tables_init(struct kube_tables *t, const struct kube_kind *kind, const 
     *t = (struct kube_tables){0};
     t->annotations[n++].key = KUBE_MIRROR;
     t->annotations[n++].key = KUBE_STATIC_UID;
+    t->annotations[n++].key = KUBE_DEFAULT_CONTAINER;
     for (; annotations && *annotations; annotations++) {
-        if (n > KUBE_ANNOTATIONS_MOST + 1)
+        if (n > KUBE_ANNOTATIONS_MOST + 2)
             return error_set(err, -E2BIG, "more than %d annotations asked for", KUBE_ANNOTATIONS_MOST);
         t->annotations[n++].key = *annotations;
     }

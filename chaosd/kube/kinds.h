@@ -38,7 +38,7 @@ const struct kube_kind *kube_kind_find(const char *resource); /* by plural; NULL
 enum { KUBE_ANNOTATIONS_MOST = 15 };
 /* Tables for a sieve, put together for one kind and the annotations that somebody asks for. Holds pointers into itself: not to be moved. */
 struct kube_tables {
-    struct keep annotations[KUBE_ANNOTATIONS_MOST + 3], metadata[12], object[24], event[3];
+    struct keep annotations[KUBE_ANNOTATIONS_MOST + 4], metadata[12], object[24], event[3];
     struct keep bare_object[7], bare_event[3]; /* only who it is */
 };
 /* annotations: keys, ends with NULL, at most KUBE_ANNOTATIONS_MOST; borrowed. NULL: none. -E2BIG. */
@@ -46,4 +46,5 @@ int kube_tables_init(struct kube_tables *t, const struct kube_kind *kind, const 
 extern const struct keep kube_list_keep[]; /* around a list's items, and of a Status that came in its place */
 
 #define KUBE_STATIC_UID "kubernetes.io/config.hash" /* of a pod of the kubelet's own: the UID by which it is known on its node */
+#define KUBE_DEFAULT_CONTAINER "kubectl.kubernetes.io/default-container" /* of a pod: which of its containers is meant where none is named */
 #define KUBE_MIRROR "kubernetes.io/config.mirror" /* a pod of the kubelet's own: deleting it does nothing to it */

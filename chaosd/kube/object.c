@@ -19,7 +19,7 @@ struct container {
 };
 
 struct pod {
-    const char *node, *reason; /* interned */
+    const char *node, *reason, *container; /* interned */
     uint32_t ready_s, scheduled_s, started_s;
     uint8_t phase;
     bool ready, scheduled, mirror;
@@ -120,6 +120,19 @@ static enum kube_phase phase_of(const char *name) {
     return KUBE_PHASE_UNKNOWN;
 }
 
+/* Which is meant where none is named: what the annotation says, if the pod has it, else the first of its spec, as kubectl has it. The kubelet's
+ * statuses are no order to go by: it sorts them by name. */
+static const char *default_container(const json_t *object, const struct kube_pairs *annotations) {
+    const json_t *containers = json_object_get(json_object_get(object, "spec"), "containers");
+    const char *said = kube_pairs_get(annotations, KUBE_DEFAULT_CONTAINER);
+    size_t i;
+    json_t *c;
+    json_array_foreach(containers, i, c)
+        if (said && strcmp(json_str_or(c, "name", ""), said) == 0)
+            return said;
+    return json_str_or(json_array_get(containers, 0), "name", "");
+}
+
 static void pack_pod(struct intern *in, const json_t *object, struct kube_object *o) {
     const json_t *status = json_object_get(object, "status"), *ready = condition(status, "Ready"),
                  *scheduled = condition(status, "PodScheduled");
@@ -136,6 +149,7 @@ static void pack_pod(struct intern *in, const json_t *object, struct kube_object
     if (!*reason && scheduled && !p->scheduled)
         reason = json_str_or(scheduled, "message", "");
     p->reason = intern_text(in, reason);
+    p->container = intern_text(in, default_container(object, o->annotations));
     const json_t *containers = json_object_get(status, "containerStatuses");
     for (size_t i = 0; i < o->containers; i++)
         pack_container(in, json_array_get(containers, i), &p->containers[i]);
@@ -152,6 +166,7 @@ void object_free(struct intern *in, struct kube_object *o) {
         struct pod *p = pod_of(o);
         intern_release(in, p->node);
         intern_release(in, p->reason);
+        intern_release(in, p->container);
         for (size_t i = 0; i < o->containers; i++) {
             intern_release(in, p->containers[i].name);
             intern_release(in, p->containers[i].reason);
@@ -178,13 +193,24 @@ static bool whole(const struct kube_object *o, bool owner_ok) {
     bool ok = o->namespace && o->labels && o->annotations && owner_ok;
     const struct pod *p = pod_of(o);
     if (o->pod)
-        ok = ok && p->node && p->reason;
+        ok = ok && p->node && p->reason && p->container;
     for (size_t i = 0; ok && i < o->containers; i++)
         ok = p->containers[i].name && p->containers[i].reason;
     return ok;
 }
 
-static int pack(struct intern *in, const json_t *object, const char *last, struct kube_object *o, struct error *err) {
+/* A pod has at most one address of each family: that which podIP is not. */
+static const char *second_ip(const json_t *status) {
+    const char *first = json_str_or(status, "podIP", "");
+    size_t i;
+    json_t *address;
+    json_array_foreach(json_object_get(status, "podIPs"), i, address)
+        if (strcmp(json_str_or(address, "ip", first), first) != 0)
+            return json_str_or(address, "ip", "");
+    return "";
+}
+
+static int pack(struct intern *in, const json_t *object, const char *last, const char *ip2, struct kube_object *o, struct error *err) {
     const json_t *metadata = json_object_get(object, "metadata");
     const char *texts[] = {json_str_or(metadata, "name", ""), json_str_or(metadata, "uid", ""),
                            json_str_or(metadata, "resourceVersion", ""), last};
@@ -194,6 +220,8 @@ static int pack(struct intern *in, const json_t *object, const char *last, struc
         *at[i] = (uint16_t)offset;
         offset = (size_t)(stpcpy((char *)o + offset, texts[i]) + 1 - (char *)o);
     }
+    if (o->pod)
+        strcpy((char *)o + offset, ip2);
     int64_t grace = json_int_or(metadata, "deletionGracePeriodSeconds", -1);
     bool owner_ok;
     o->grace_s = grace < 0 || grace > INT32_MAX ? -1 : (int32_t)grace;
@@ -214,6 +242,7 @@ int object_pack(struct intern *in, const struct kube_kind *kind, const json_t *o
     if (!kind->pod && !body)
         return error_set(err, -ENOMEM, "out of memory");
     const char *last = kind->pod ? json_str_or(status, "podIP", "") : body;
+    const char *ip2 = kind->pod ? second_ip(status) : "";
     size_t containers = kind->pod ? json_array_size(json_object_get(status, "containerStatuses")) : 0;
     size_t fixed = sizeof(struct kube_object) + (kind->pod ? sizeof(struct pod) : 0) + containers * sizeof(struct container);
     size_t names = strlen(json_str_or(metadata, "name", "")) + strlen(json_str_or(metadata, "uid", "")) +
@@ -221,12 +250,12 @@ int object_pack(struct intern *in, const struct kube_kind *kind, const json_t *o
     if (containers > UINT16_MAX || fixed + names > UINT16_MAX)
         return error_set(err, -EPROTO, "an object with %zu containers and names of %zu bytes: more than any server allows", containers,
                          names);
-    struct kube_object *o = calloc(1, fixed + names + strlen(last) + 1);
+    struct kube_object *o = calloc(1, fixed + names + strlen(last) + 1 + strlen(ip2) + 1);
     if (!o)
         return error_set(err, -ENOMEM, "out of memory");
     o->pod = kind->pod;
     o->containers = (uint16_t)containers;
-    int rc = pack(in, object, last, o, err);
+    int rc = pack(in, object, last, ip2, o, err);
     if (rc < 0)
         object_free(in, o);
     else
@@ -243,7 +272,7 @@ void kube_object_view(const struct kube_object *o, struct kube_view *ret) {
     *ret = (struct kube_view){
         .namespace = o->namespace, .name = object_name(o), .uid = object_uid(o), .version = texts + o->version_at, .labels = o->labels,
         .annotations = o->annotations, .owner = o->owner, .created_s = o->created_s, .deleting_s = o->deleting_s, .grace_s = o->grace_s,
-        .node = "", .ip = "", .reason = "", .body = "",
+        .node = "", .ip = "", .ip2 = "", .container = "", .reason = "", .body = "",
     };
     if (!o->pod) {
         ret->body = texts + o->last_at;
@@ -253,7 +282,9 @@ void kube_object_view(const struct kube_object *o, struct kube_view *ret) {
     ret->phase = (enum kube_phase)p->phase;
     ret->node = p->node;
     ret->reason = p->reason;
+    ret->container = p->container;
     ret->ip = texts + o->last_at;
+    ret->ip2 = ret->ip + strlen(ret->ip) + 1;
     ret->ready = p->ready;
     ret->scheduled = p->scheduled;
     ret->mirror = p->mirror;

@@ -34,7 +34,8 @@ struct kube_view {
     int32_t grace_s;                               /* deletionGracePeriodSeconds; -1: none */
     /* pods */
     enum kube_phase phase;
-    const char *node, *ip;
+    const char *node, *ip, *ip2; /* ip2: of the other family, where there are two */
+    const char *container; /* the name of the one that is meant where none is named; "": not known */
     const char *reason;   /* why it failed, or could not be scheduled: the scheduler's message */
     bool ready, scheduled, mirror;
     uint32_t ready_s, scheduled_s, started_s; /* when `ready` and `scheduled` last changed; when the kubelet took it */

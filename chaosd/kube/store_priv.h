@@ -4,7 +4,7 @@
 #include "base/table.h"
 #include "kube/store.h"
 
-/* For a pod its own part and its containers follow, then the texts: name, uid, version, then ip or the body, each with its NUL. */
+/* For a pod its own part and its containers follow, then the texts: name, uid, version, then the body, or ip and ip2, each with its NUL. */
 struct kube_object {
     struct table_link link;
     const char *namespace;    /* interned, as the next three */

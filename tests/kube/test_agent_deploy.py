@@ -75,6 +75,8 @@ def test_it_renders_with_the_rights_of_the_docs_and_no_others():
     assert security.pop("capabilities") == {"drop": ["ALL"], "add": list(CAPABILITIES)}, container
     assert security == {"runAsUser": 0, "runAsGroup": 0, "readOnlyRootFilesystem": True, "seccompProfile": {"type": "RuntimeDefault"}}, security
     assert not container.get("ports"), container
+    probe = {k: container["readinessProbe"][k] for k in ("exec", "periodSeconds")}
+    assert probe == {"exec": {"command": ["/usr/local/bin/chaosd", "agent", "--ready"]}, "periodSeconds": 10}, container
     assert {v["name"]: (v.get("hostPath") or {}).get("path") for v in spec["volumes"]} == {"cgroup": "/sys/fs/cgroup", "state": None}, spec["volumes"]
     assert {m["mountPath"] for m in container["volumeMounts"]} == {"/sys/fs/cgroup", "/state"}, container
     said = re.search(r"^So: user 0, all capabilities dropped but (.*?)\.", doc("Rights on the node"), re.M)[1]

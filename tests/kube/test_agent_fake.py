@@ -809,6 +809,77 @@ def test_two_agents_of_one_node():
         assert second.returncode == 70 and "another agent" in second.stderr, second
 
 
+# --- whether it is ready ---
+
+def ready(lab):
+    p = subprocess.run([CHAOSD, "agent", "--ready", "--node", NODE], env=lab.agent.env, capture_output=True, text=True, timeout=20)
+    assert (p.returncode, p.stdout) in ((0, ""), (1, f"the agent of node {NODE} is not ready: its log says why\n")) and not p.stderr, p
+    return p.returncode == 0
+
+
+def ready_file(lab):
+    return pathlib.Path(lab.agent.env["CHAOSD_STATE_DIR"]) / f"agent-{NODE}" / "ready"
+
+
+def becomes(lab, wanted, seconds=40):
+    assert until(lambda: ready(lab) == wanted, seconds * SLOW), (wanted, lab.agent.log()[-1500:])
+
+
+def test_ready_is_who_follows_both():
+    with Lab(network=False) as lab:
+        becomes(lab, True, 5)
+        for path in ("/nodefaults", "/nodes"):
+            lab.api.fault("GET", path, Close(), times=None)
+            lab.api.cut_watches()
+            becomes(lab, False)
+            time.sleep(0.5)
+            assert not ready(lab), "the other watch is followed, and that is not enough"
+            lab.api.faults.clear()
+            becomes(lab, True)
+        before, said = ready_file(lab).stat(), lab.agent.log().count("are followed again")
+        lab.api.fault("GET", "/", Close(), times=1)
+        lab.api.cut_watches()
+        lab.agent.wait(lambda: lab.agent.log().count("are followed again") >= said + 2, "the watches", 20)
+        after = ready_file(lab).stat()
+        assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns), "one attempt that fails is no news"
+        assert lab.agent.term() == 0 and not ready(lab) and not ready_file(lab).parent.exists()
+
+
+def test_what_a_killed_agent_left_is_not_ready():
+    with Lab(network=False) as lab:
+        becomes(lab, True, 5)
+        lab.agent.die()
+        assert ready_file(lab).exists()
+        lab.api.fault("GET", "/", Close(), times=None)
+        lab.again(heard=False)
+        becomes(lab, False, 5)
+        lab.api.faults.clear()
+        becomes(lab, True)
+        lab.agent.die()
+        p = expect_exit(chaosd("revert", "--all", env=dict(lab.agent.env)), 0)
+        assert not ready_file(lab).parent.exists() and not ready(lab), p.stdout + p.stderr
+
+
+def test_a_node_that_the_cluster_does_not_have():
+    with Lab(start=False) as lab:
+        lab.api.delete("nodes", NODE)
+        lab.stack.push(lab.agent)
+        lab.agent.start(False)
+        name = lab.agent.ask(lab.pod)
+        lab.agent.wait(lambda: f"the cluster has no node {NODE}: nothing is begun until it has" in lab.agent.log(), "a word")
+        time.sleep(1)
+        assert not ready(lab) and lab.arrived() == 5 and not lab.agent.status(name), lab.agent.object(name)
+        lab.api.put("nodes", {"metadata": {"name": NODE, "annotations": {"chaosd.io/stop": "yes"}}})
+        lab.agent.refused(name, "Stopped", "chaosd.io/stop")
+        becomes(lab, True)
+        lab.api.delete("nodes", NODE)  # which lifts no switch
+        becomes(lab, False)
+        lab.agent.refused(lab.agent.ask(lab.pod, act=2), "Stopped", "chaosd.io/stop")
+        lab.api.put("nodes", {"metadata": {"name": NODE}})
+        becomes(lab, True)
+        lab.agent.reaches(lab.agent.ask(lab.pod, act=3), "InEffect")
+
+
 def test_at_rest_it_is_small_and_still():
     with Lab() as lab:
         name = lab.agent.ask(lab.pod, seconds=1)

@@ -295,9 +295,9 @@ def test_trouble_is_told():
 
 # --- far ends ---
 
-def db(api, i, ip):
+def db(api, i, ip, *more):
     o = objects.pod(f"db-{i}", labels={"app": "db"}, node="node-1", ownerReferences=[{"apiVersion": "apps/v1", "kind": "Job", "name": "db", "uid": "db", "controller": True}])
-    o["status"]["podIP"] = ip
+    o["status"].update(podIP=ip, podIPs=[{"ip": a} for a in (ip, *more)])
     api.put("pods", o)
 
 
@@ -421,6 +421,15 @@ def test_far_ends_that_may_not_be_changed():
         assert why.startswith("its far ends could not be changed: ") and "nodefaults" in why and why.endswith("; they stay as they were"), why
         end = next(o for o in reversed([e[3] for e in api.history if e[1] == "nodefaults"]))
         assert set(end["spec"]["peers"]) == {"10.1.0.7", "10.1.0.3"}, end
+
+
+def test_far_ends_of_two_families():
+    with Nodes().begin(good) as api, Scratch() as s:
+        db(api, 1, "10.1.0.1", "fd00::1")
+        threading.Timer(1.2, db, (api, 2, "fd00::2", "10.1.0.2")).start()
+        run(s, api, f"net-partition: {{{SELECT}, mode: one, target: {{selector: {{labelSelectors: {{app: db}}}}}}}}\n    for: 2s", duration="4s", rest="at: [100ms]", code=0)
+        assert set(api.asked_for[0]["spec"]["peers"]) == {"10.1.0.1", "fd00::1"}, api.asked_for[0]
+        assert [set(p["peers"]) for p in patches(api)] == [{"10.1.0.1", "fd00::1", "fd00::2", "10.1.0.2"}], patches(api)
 
 
 def test_that_nothing_is_measured_is_said():

@@ -124,6 +124,48 @@ def test_a_static_pod_is_found_by_its_groups():
         assert p.returncode == 0 and "of no candidate" in p.stdout, p.stdout + p.stderr
 
 
+# --- which container ---
+
+DEFAULT = "kubectl.kubernetes.io/default-container"
+RUNS = {"running": {"startedAt": "2026-11-21T08:15:12Z"}}
+DOWN = {"terminated": {"reason": "Error", "exitCode": 1, "startedAt": "2026-11-21T08:15:12Z", "finishedAt": "2026-11-21T08:15:13Z"}}
+
+
+def of_two(api, states, annotations):
+    """web, and beside it one that the kubelet, which sorts by name, tells first."""
+    for o in api.pods():
+        o = copy.deepcopy(o)
+        main, status = o["spec"]["containers"][0], o["status"]["containerStatuses"][0]
+        o["spec"]["containers"] = [dict(main, name="web"), dict(main, name="a-sidecar")]
+        o["status"]["containerStatuses"] = [dict(status, name=n, containerID=f"containerd://{c * 64}", state=states[n], ready=n in states) for n, c in (("a-sidecar", "a"), ("web", "b")) if n in states]
+        o["metadata"]["annotations"] = annotations
+        api.put("pods", o)
+
+
+def test_a_container_that_is_not_named_is_the_first_of_the_spec():
+    default = {DEFAULT: "a-sidecar"}
+    for annotations, row, wanted in (({}, "", ("web", "b" * 12)), (default, "", ("a-sidecar", "a" * 12)), ({DEFAULT: "renamed"}, "", ("web", "b" * 12)), (default, ", container: web", ("web", "b" * 12))):
+        for kind in (f"container-kill: {{{SELECT}, mode: one{row}}}", f"container-pause: {{{SELECT}, mode: one{row}}}\n    for: 500ms"):
+            with Nodes().begin(good) as api, Scratch() as s:
+                of_two(api, {"web": RUNS, "a-sidecar": RUNS}, annotations)
+                run(s, api, kind, code=0)
+                asked = api.asked_for[0]["spec"]["container"]
+                assert (asked["name"], asked["id"]) == wanted, (kind, annotations, asked)
+
+
+def test_no_other_container_is_taken_in_its_place():
+    default = {DEFAULT: "a-sidecar"}
+    for states, annotations, row, said in (({"web": DOWN, "a-sidecar": RUNS}, {}, "", "'s container web does not run"),
+                                           ({"a-sidecar": RUNS}, {}, "", "'s container web does not run"),
+                                           ({"web": RUNS, "a-sidecar": DOWN}, default, "", "'s container a-sidecar does not run"),
+                                           ({"web": DOWN, "a-sidecar": RUNS}, {}, ", container: web", "'s container web does not run")):
+        with Nodes().begin(good) as api, Scratch() as s:
+            of_two(api, states, annotations)
+            a = run(s, api, f"container-kill: {{{SELECT}, mode: one{row}}}")
+            why = a.one("act", "info")["data"]
+            assert why["why"].endswith(said) and why["why"].startswith("web-0") and not api.asked_for, (states, why)
+
+
 # --- and how it comes back ---
 
 def container(api, name, state, restarts, ready):

@@ -291,12 +291,33 @@ static void test_a_long_run_keeps_its_file_small(void **state) {
     assert_false(exists("long"));
 }
 
+static void test_the_mark_of_being_ready(void **state) {
+    (void)state;
+    struct error err;
+    struct journal *j;
+    assert_false(journal_is_ready("agent"));
+    assert_return_code(journal_open("agent", &j, &err), 0);
+    assert_false(journal_is_ready("agent"));
+    for (int i = 0; i < 2; i++) { /* said twice is said once */
+        assert_return_code(journal_mark_ready(j, true, &err), 0);
+        assert_true(journal_is_ready("agent"));
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_return_code(journal_mark_ready(j, false, &err), 0);
+        assert_false(journal_is_ready("agent"));
+    }
+    assert_return_code(journal_mark_ready(j, true, &err), 0);
+    assert_return_code(journal_close(j, &err), 0);
+    assert_false(exists("agent"));
+    assert_false(journal_is_ready("../agent"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
         T(test_state_dir), T(test_state_dir_of_a_user), T(test_newest_first_and_removed_when_clean), T(test_reopen_after_crash), T(test_torn_line),
         T(test_durable_on_return), T(test_bad_input), T(test_runs), T(test_full_disk),
-        T(test_a_long_run_keeps_its_file_small),
+        T(test_a_long_run_keeps_its_file_small), T(test_the_mark_of_being_ready),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,7 +42,7 @@ static const char pod[] =
     "\"odd\":1},"
     "\"annotations\":{\"kubernetes.io/config.mirror\":\"x\"},\"ownerReferences\":[{\"kind\":\"X\",\"name\":\"no\",\"uid\":\"0\"},"
     "{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\",\"name\":\"web-abc\",\"uid\":\"r1\",\"controller\":true}]},"
-    "\"spec\":{\"nodeName\":\"n1\"},\"status\":{\"phase\":\"Running\",\"podIP\":\"10.0.0.9\",\"startTime\":\"1999-12-31T23:59:59Z\","
+    "\"spec\":{\"nodeName\":\"n1\",\"containers\":[{\"name\":\"new\"},{\"name\":\"main\"},{\"name\":\"side\"}]},\"status\":{\"phase\":\"Running\",\"podIP\":\"10.0.0.9\",\"podIPs\":[{\"ip\":\"10.0.0.9\"},{\"ip\":\"fd00::9\"}],\"startTime\":\"1999-12-31T23:59:59Z\","
     "\"conditions\":["
     "{\"type\":\"PodScheduled\",\"status\":\"True\",\"lastTransitionTime\":\"2024-02-29T00:00:00Z\"},{\"type\":\"Ready\",\"status\":"
     "\"False\","
@@ -77,6 +77,8 @@ static void a_pod_is_packed_and_read_back(void **unused) {
     assert_int_equal(v.phase, KUBE_RUNNING);
     assert_string_equal(v.node, "n1");
     assert_string_equal(v.ip, "10.0.0.9");
+    assert_string_equal(v.ip2, "fd00::9");
+    assert_string_equal(v.container, "new");
     assert_true(v.mirror && v.scheduled && !v.ready);
     assert_int_equal(v.started_s, 946684799);
     assert_int_equal(v.scheduled_s, 1709164800);
@@ -112,6 +114,7 @@ static void an_unscheduled_pod_keeps_the_schedulers_words(void **unused) {
     assert_false(v.scheduled);
     assert_null(v.owner);
     assert_string_equal(v.namespace, "");
+    assert_string_equal(v.ip2, "");
     assert_int_equal(v.grace_s, -1);
     kube_change_end(s, &c);
     kube_store_free(s);
@@ -243,8 +246,9 @@ static void tables_keep_what_they_say(void **unused) {
     assert_int_equal(kube_tables_init(&t, &kube_kinds[KUBE_PODS], keys, &err), 0);
     assert_string_equal(t.annotations[0].key, KUBE_MIRROR);
     assert_string_equal(t.annotations[1].key, KUBE_STATIC_UID);
-    assert_string_equal(t.annotations[3].key, "b");
-    assert_null(t.annotations[4].key);
+    assert_string_equal(t.annotations[2].key, KUBE_DEFAULT_CONTAINER);
+    assert_string_equal(t.annotations[4].key, "b");
+    assert_null(t.annotations[5].key);
     const char *many[20] = {0};
     for (int i = 0; i < 16; i++)
         many[i] = "x";
