@@ -53,6 +53,9 @@ static bool is_away(const struct ask *a, const struct kube_answer *answer) {
     return answer->trouble == KUBE_OK || answer->trouble == KUBE_NOT_FOUND || (answer->trouble == KUBE_CONFLICT && *a->uid);
 }
 
+/* Nobody will do any more of it. */
+static bool is_spent(const struct ask *a) { return a->over || (a->in && !a->holds); }
+
 static void delete_again(struct ask *a) {
     a->pausing = false;
     ask_delete(a);
@@ -62,13 +65,13 @@ static void on_deleted(const struct kube_answer *answer, void *arg) {
     struct ask *a = arg;
     const bool waited_for = a->act && a->leaving && !a->over, done = is_away(a, answer);
     a->deletion = NULL;
-    if (!done && !a->over && loop_now() < a->deadline_ns + a->drain_ns) { /* until then it may be in effect, or still be carried out, whoever waits for it */
+    if (!done && !is_spent(a) && loop_now() < a->deadline_ns + a->drain_ns) { /* it may still be carried out, whoever waits for it */
         a->pausing = true;
         a->due = delete_again;
         timer_after(a->timer, NS_PER_S);
         return;
     }
-    a->gone = true; /* or, where the server was out of reach, whoever sweeps takes it: it ends by itself */
+    a->gone = true; /* or whoever sweeps takes it: it is over, or its deadline is past */
     timer_stop(a->timer);
     if (waited_for && done)
         a->act->reverted(a->act, "its NodeFault was deleted before anything was heard of it", NULL);
