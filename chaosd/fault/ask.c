@@ -154,7 +154,14 @@ static int undo(struct fault_act *act, const struct pod *victim, json_t **ret, s
 
 static int prepare(struct fault_env *env, const struct fault_spec *f, struct error *err) {
     const struct fault_kind *k = (const struct fault_kind *)f->kind.kind;
-    return k->layer == FAULT_NETWORK ? net_look_up(env, f->kind.params, err) : 0;
+    const struct net_fault *n = f->kind.params;
+    int rc = 0;
+    for (size_t i = 0; k->layer == FAULT_NETWORK && i < n->names.count && rc == 0; i++) {
+        const struct net_fault one = {.names = {&n->names.items[i], 1}};
+        rc = net_look_up(env, &one, err);
+        rc = rc == -ENOENT ? 0 : rc; /* it may be a pod's, and these are not known yet: the act tells */
+    }
+    return rc;
 }
 
 static const struct kube_where rules[] = {{.verb = "create", .group = "chaosd.io", .resource = "nodefaults"},

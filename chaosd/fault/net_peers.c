@@ -77,7 +77,7 @@ static int add_name(struct fault_act *a, const char *name, struct far_ends *f, s
     if (p)
         return p->ip && *p->ip ? add_pod(f, p, err) : error_set(err, -ENOENT, "externalTargets: pod %s has no address now", name);
     if (!list)
-        return error_set(err, -ENOENT, "externalTargets: %s was never looked up", name);
+        return error_set(err, -ENOENT, "externalTargets: %s is no pod's name now, and could not be looked up before the run", name);
     for (size_t i = 0; i < count && rc == 0; i++)
         rc = add(f, list[i], err);
     return rc;

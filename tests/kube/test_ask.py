@@ -432,6 +432,19 @@ def test_far_ends_of_two_families():
         assert [set(p["peers"]) for p in patches(api)] == [{"10.1.0.1", "fd00::1", "fd00::2", "10.1.0.2"}], patches(api)
 
 
+def test_a_pods_name_is_its_address():
+    with Nodes().begin(good) as api, Scratch() as s:
+        db(api, 1, "10.1.0.1", "fd00::1")
+        threading.Timer(1.2, db, (api, 1, "10.1.0.8")).start()  # another by that name
+        a = run(s, api, f"net-partition: {{{SELECT}, mode: one, externalTargets: [db-1]}}\n    for: 2s", duration="4s", rest="at: [100ms]", code=0)
+        assert set(api.asked_for[0]["spec"]["peers"]) == {"10.1.0.1", "fd00::1"} and "externalTargets" not in api.asked_for[0]["spec"]["params"], api.asked_for[0]
+        assert [p["peers"] for p in patches(api)] == [["10.1.0.8"]], patches(api)
+        assert a.one("revert", "ok")
+    with Nodes().begin(good) as api, Scratch() as s:
+        a = run(s, api, f"net-partition: {{{SELECT}, mode: one, externalTargets: [db-7]}}\n    for: 2s", duration="4s", rest="at: [100ms]")
+        assert a.one("act", "fail")["data"]["why"] == "externalTargets: db-7 is no pod's name now, and could not be looked up before the run" and not api.asked_for, a.all
+
+
 def test_that_nothing_is_measured_is_said():
     with Nodes().begin(lambda o: [(0.02, in_effect(figures={"by": "drop"}))] + good(o)[2:]) as api, Scratch() as s:
         a = run(s, api, f"net-partition: {{{SELECT}, mode: one, externalTargets: [10.9.0.1], measure: true}}\n    for: 1s", code=0)
