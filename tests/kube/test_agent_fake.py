@@ -286,7 +286,7 @@ def test_an_interface_that_is_renamed():
         lab.agent.wait(lambda: "eth0" in lab.agent.status(name).get("message", ""), "word of it")
         assert lab.agent.status(name)["phase"] == "InEffect" and lab.arrived() == 0  # the filter went with the interface
         lab.agent.change(name, end=True)
-        lab.agent.reaches(name, "Ended")
+        assert lab.agent.reaches(name, "Ended")["message"] == ""
         assert "clsact" not in sh("tc", "-n", lab.pair.a, "qdisc")
         assert until(lambda: lab.arrived() == 5)
         lab.no_records()
@@ -338,12 +338,13 @@ def test_killed_a_new_agent_takes_over():
         lab.agent.reaches(paused, "InEffect")
         lab.agent.die()
         assert lab.arrived() == 0 and lab.pod.frozen()
+        lab.api.patch_status("nodefaults", name, NAMESPACE, {"message": "what stood when it died"})
         lab.again()
         assert lab.arrived() == 0 and lab.pod.frozen()
         lab.agent.change(name, peers=[B2])
         assert until(lambda: lab.arrived(B2) == 0) and lab.arrived(B) == 5
         now = lab.agent.reaches(name, "Ended", 10)
-        assert now["inEffectAt"] == status["inEffectAt"] and abs(stamp_of(now["endedAt"]) - stamp_of(status["untilAt"])) < 0.5 * SLOW, (status, now)
+        assert now["message"] == "" and now["inEffectAt"] == status["inEffectAt"] and abs(stamp_of(now["endedAt"]) - stamp_of(status["untilAt"])) < 0.5 * SLOW, (status, now)
         lab.agent.reaches(paused, "Ended")
         assert not lab.pod.frozen() and lab.arrived(B2) == 5
         assert reapers() == []
