@@ -35,7 +35,8 @@ static void leftover_free(struct leftover *l) {
     free(l);
 }
 
-int leftover_find(struct agent *a, struct leftover **ret, struct error *err) {
+/* Copies: what is done with one changes the journal's own list. */
+static int records_find(struct agent *a, struct leftover **ret, struct error *err) {
     struct leftover *l = calloc(1, sizeof *l);
     if (!l || !(l->ids = calloc(RECORDS_MOST, sizeof *l->ids)) || !(l->undos = calloc(RECORDS_MOST, sizeof *l->undos))) {
         if (l)
@@ -45,14 +46,21 @@ int leftover_find(struct agent *a, struct leftover **ret, struct error *err) {
     l->count = journal_pending(a->journal, l->ids, (const json_t **)l->undos, RECORDS_MOST);
     for (size_t i = 0; i < l->count; i++)
         l->undos[i] = json_deep_copy(l->undos[i]);
-    l->reaper_count = reapers_seen(&l->reapers, err);
-    if (l->reaper_count < 0) {
-        int rc = l->reaper_count;
-        leftover_free(l);
-        return rc;
-    }
     *ret = l;
     return 0;
+}
+
+int leftover_find(struct agent *a, struct leftover **ret, struct error *err) {
+    struct leftover *l = NULL;
+    int rc = records_find(a, &l, err);
+    if (rc < 0)
+        return rc;
+    rc = l->reaper_count = reapers_seen(&l->reapers, err);
+    if (rc < 0)
+        leftover_free(l);
+    else
+        *ret = l;
+    return rc < 0 ? rc : 0;
 }
 
 static bool is_held(const struct agent *a, const char *uid) {
@@ -150,7 +158,7 @@ void leftover_clear(struct agent *a, struct leftover *l) {
 int64_t leftover_overdue(struct agent *a) {
     struct leftover *l = NULL;
     int64_t wait = -1;
-    if (leftover_find(a, &l, NULL) < 0)
+    if (records_find(a, &l, NULL) < 0)
         return -1;
     for (size_t i = 0; i < l->count; i++) {
         const int64_t until = json_int_or(l->undos[i], "until", 0), left = until - clock_boot_ns();

@@ -93,7 +93,6 @@ static void on_no_word(struct ask *a) {
         return;
     ask_say_end(a, why);
     const int64_t now = loop_now();
-    const bool told = strncmp(a->trouble, why, sizeof a->trouble - 1) == 0;
     if (now >= last) {
         act->revert_failed(act, why);
         return;
@@ -101,9 +100,7 @@ static void on_no_word(struct ask *a) {
     if (now < a->deadline_ns && !a->call) /* it may not have arrived; else the node's deadline is what is left to wait for */
         ask_end(a);
     timer_at(a->timer, now + WORD_NS < last ? now + WORD_NS : last);
-    snprintf(a->trouble, sizeof a->trouble, "%.*s", (int)sizeof a->trouble - 1, why);
-    if (!told)
-        act->trouble(act, why);
+    act->trouble(act, why);
 }
 
 static int revert(struct fault_act *act, struct error *err) {

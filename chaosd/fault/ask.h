@@ -43,7 +43,6 @@ struct ask { /* one NodeFault; outlives its act until the object is gone */
     int64_t change_ns; /* with refusals: not to be changed before, CLOCK_MONOTONIC */
     int64_t asked_ns, deadline_ns, drain_ns; /* deadline: CLOCK_MONOTONIC */
     int64_t deadline_wall_ns;
-    char trouble[256]; /* as told last */
     char message[ASK_WHY]; /* of its agent, that took it, and has it not in effect; "": it said no more than that */
 };
 

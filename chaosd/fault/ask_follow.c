@@ -201,10 +201,8 @@ static void ended(struct ask *a, const struct node_fault_status *s) {
 
 static void troubled(struct ask *a, const struct node_fault_status *s) {
     const char *text = s->message && *s->message ? s->message : s->reason;
-    if (!a->act || !text || !*text || strncmp(a->trouble, text, sizeof a->trouble - 1) == 0)
-        return;
-    snprintf(a->trouble, sizeof a->trouble, "%s", text);
-    a->act->trouble(a->act, a->trouble);
+    if (a->act && text && *text)
+        a->act->trouble(a->act, text);
 }
 
 /* Each of the calls may end the act, or the run's phase; the ask itself stays. */

@@ -47,7 +47,7 @@ struct fault_act {
     void (*in_effect)(struct fault_act *a, int rc, const struct error *why); /* after inject returned FAULT_LATER: 0 or why not. -EBUSY,
         as from inject and undo: nothing was done, and it is no failure (a budget forbade it): skipped. -EINPROGRESS: it may have been done: unknown */
     void (*observed)(struct fault_act *a, json_t *proof);                    /* the effect was seen; taken over */
-    void (*trouble)(struct fault_act *a, const char *why);                   /* it is not in effect as asked (any more): at each look. NULL: it is again */
+    void (*trouble)(struct fault_act *a, const char *why);                   /* it is not in effect as asked (any more): at each look, the same again is heard once. NULL: it is again */
     void (*reverted)(struct fault_act *a, const char *why, json_t *figures); /* its end was seen; why: NULL, or who did it. Taken over */
     void (*revert_failed)(struct fault_act *a, const char *why);
     void (*measured)(struct fault_act *a); /* the baseline is complete */
