@@ -30,7 +30,7 @@ run() { # name, time limit in seconds, command...
   passed=$((passed + ok)) failed=$((failed + notok)) skipped=$((skipped + skip))
   printf '%-34s %3d passed, %d failed, %d skipped (%ds)\n' "$name" "$ok" "$notok" "$skip" $((SECONDS - began))
   if [ "$notok" -gt 0 ] || [ "$skip" -gt 0 ]; then grep -E '^not ok|# *(skip|SKIP)' "$out"; fi
-  if [ "$notok" -gt 0 ] || grep -qs "^$(basename "$name") " "$CHAOSD_SECOND"; then grep -vE '^ok ' "$out" | tail -40; tail -60 "$log/err"; fi
+  if [ "$notok" -gt 0 ] || grep -qs "^$(basename "$name") " "$CHAOSD_SECOND"; then grep -vE '^ok ' "$out" | tail -60; tail -60 "$log/err"; fi
   sed -n 's/^# figure: /  /p' "$out" "$log/err" # what it must reach, in brief
 }
 

@@ -77,7 +77,6 @@ struct held {
     const char *reason; /* why it ends before its deadline; NULL: it does not */
     char message[512];
     char standing[256]; /* its status' message until another comes: what is not as asked. "": nothing */
-    bool spoke;         /* there was a message */
     struct node_fault_status said; /* times and phase; texts are not kept */
     json_t *proof, *figures;
 };

@@ -99,7 +99,7 @@ static void take_new(struct agent *a, json_t *object /* taken over */, const str
         return;
     }
     *h = (struct held){.agent = a, .object = object, .said = *status, .adopted = status->phase != NODE_FAULT_PENDING,
-                       .spoke = status->message && *status->message, .had_peers = json_object_get(status->figures, "peers") != NULL, .journal_id = -1,
+                       .had_peers = json_object_get(status->figures, "peers") != NULL, .journal_id = -1,
                        .reaper_journal_id = -1};
     h->said.proof = h->said.figures = NULL;
     const int decoded = node_fault_decode(object, &wanted, &h->fault, &err);

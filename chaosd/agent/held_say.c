@@ -17,8 +17,7 @@ void held_say(struct held *h, enum node_fault_phase phase, const char *reason, c
     s->figures = h->figures;
     s->agent_version = CHAOSD_VERSION;
     s->reason = reason;
-    s->message = *text || h->spoke ? text : NULL; /* a patch that has none would leave the last one */
-    h->spoke |= *text != 0;
+    s->message = text; /* also "": a patch that has none would leave the last one */
     agent_log(h, "%s%s%s%s%s", node_fault_phase_names[phase], reason ? ": " : "", reason ? reason : "", *text ? ": " : "", text);
     if (h->report)
         report_say(h->report, s);

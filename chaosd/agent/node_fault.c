@@ -436,6 +436,8 @@ int node_fault_status_patch(const char *uid, const struct node_fault_status *s, 
         return error_set(err, -EINVAL, "a NodeFault's status: no such phase");
     json_t *status = put_rows(status_rows, s);
     json_object_set_new(status, "phase", json_string(node_fault_phase_names[s->phase]));
+    if (s->message && !*s->message) /* takes back what stood there; an API server may refuse a text that is empty */
+        json_object_set_new(status, "message", json_null());
     if (s->counted)
         json_object_set_new(status, "counters", put_rows(counter_rows, s));
     *ret = json_pack("{s:{s:s}, s:o}", "metadata", "uid", uid, "status", status);

@@ -16,6 +16,7 @@ struct report {
     struct timer *timer;
     unsigned failures, conflicts; /* in a row */
     bool told, over;   /* told: of these failures */
+    bool plain;        /* its schema would not have all of it */
 };
 
 static void send_it(struct report *r);
@@ -49,6 +50,13 @@ void report_free(struct report *r) {
     free(r);
 }
 
+/* Of a CRD of another version the phase and its times may still be said: the run waits for them. */
+static void leave_out(json_t *status) {
+    static const char *const spare[] = {"message", "proof", "figures", "counters", "agentVersion"};
+    for (size_t i = 0; i < ARRAY_SIZE(spare); i++)
+        json_object_del(status, spare[i]);
+}
+
 /* The server may have closed a connection that nobody used for long: that is no trouble yet, and the same once more does no harm. */
 static void again(struct report *r, bool stale, const char *why) {
     json_t *newer = r->next;
@@ -72,6 +80,7 @@ static void on_done(const struct kube_answer *a, void *arg) {
         r->over = true;
         r->spec.gone(r->spec.arg);
     } else if (a->trouble != KUBE_OK) {
+        r->plain |= a->trouble == KUBE_INVALID;
         again(r, a->trouble == KUBE_UNREACHABLE, a->why);
     } else {
         r->failures = 0;
@@ -89,6 +98,8 @@ static void send_it(struct report *r) {
     if (r->call || !r->next || r->over)
         return;
     r->sent = take_ptr(r->next);
+    if (r->plain)
+        leave_out(r->sent);
     cleanup_json json_t *patch = json_pack("{s:{s:s}, s:O}", "metadata", "uid", r->uid, "status", r->sent);
     const struct kube_request request = {.verb = "patch", .kind = &kube_kinds[KUBE_NODEFAULTS], .namespace = r->namespace, .name = r->name,
                                          .subresource = "status", .body = patch, .content_type = "application/merge-patch+json",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* What is to be said in one NodeFault's status: sent in order, tried again with growing pauses for as long as the API server is away or
- * refuses it; what is said meanwhile goes with it. */
+ * refuses it; what is said meanwhile goes with it. Once it found something invalid, only the phase, its reason and its times are said. */
 #include "agent/node_fault.h"
 #include "kube/client.h"
 

@@ -135,9 +135,11 @@ struct act_figures {
     int64_t at;         /* injected; UNKNOWN_NS: never */
     const char *unable; /* why this machine cannot do it; NULL: it can */
     bool acted, skipped, observed, holds, reverted;
+    bool unclear;       /* asked for, and no answer came: it may have been in effect unseen */
     bool stuck;         /* held, and known not to be undone; not where the history just ends */
     int64_t observed_at, reverted_at;
-    const char *why;    /* of a skip or failure, or NULL */
+    const char *why;    /* of a skip or failure, or of no answer; or NULL */
+    const char *revert_why; /* of an end that failed, or NULL */
     const char *by;     /* of a network fault that was in: "netem" or "drop"; else NULL */
     bool by_share;      /* it dropped a share only of what it named */
     const char *trouble; /* why it was not in effect as asked, or not any more; or NULL */

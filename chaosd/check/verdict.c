@@ -196,10 +196,10 @@ static int check_reverted(struct work *w, struct error *err) {
         held += f->holds && f->acted;
         if (!f->stuck)
             continue;
-        bool tried = w->acts[i].revert_failed && f->why;
+        const char *why = f->revert_why;
         return settle(c, VERDICT_FAIL,
-                      arena_printf(w->a, "%s #%u on %s was not reverted%s%s.", f->fault, f->occurrence, f->target, tried ? ": " : "",
-                                   tried ? f->why : ""),
+                      arena_printf(w->a, "%s #%u on %s was not reverted%s%s.", f->fault, f->occurrence, f->target, why ? ": " : "",
+                                   why ? why : ""),
                       err);
     }
     for (size_t i = 0; i < w->j->act_count; i++) {

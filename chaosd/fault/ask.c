@@ -97,7 +97,7 @@ static void on_no_word(struct ask *a) {
         act->revert_failed(act, why);
         return;
     }
-    if (now < a->deadline_ns && !a->call) /* it may not have arrived; else the node's deadline is what is left to wait for */
+    if (!a->call) /* it may not have arrived; and by the node's clock the deadline, or even the beginning, may be still to come */
         ask_end(a);
     timer_at(a->timer, now + WORD_NS < last ? now + WORD_NS : last);
     act->trouble(act, why);
@@ -115,7 +115,7 @@ static int revert(struct fault_act *act, struct error *err) {
     timer_at(a->timer, word);
     if (!a->accepted)
         ask_delete(a);
-    else if (now < a->deadline_ns)
+    else if (now < a->deadline_ns || !a->in) /* past its deadline a node ends it by itself; one whose clock is behind would yet begin it */
         ask_end(a);
     return 0;
 }

@@ -192,7 +192,7 @@ static void put_milestones(struct page *p, const struct act_figures *f) {
 static void put_flags(struct page *p, const struct act_figures *f) {
     const struct { const char *key; bool on; } rows[] = {
         {"acted", f->acted}, {"skipped", f->skipped}, {"observed", f->observed}, {"holds", f->holds}, {"reverted", f->reverted},
-        {"stuck", f->stuck}, {"noticed", f->noticed}, {"censored", f->censored}, {"stalled", f->stalled},
+        {"stuck", f->stuck}, {"unclear", f->unclear}, {"noticed", f->noticed}, {"censored", f->censored}, {"stalled", f->stalled},
         {"suspect", f->suspect != NULL},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
@@ -209,6 +209,8 @@ static void put_effect(struct page *p, const struct act_figures *f) {
         jw_text(jw_key(&p->w, "trouble"), f->trouble);
     if (f->acted && !f->observed && act_unseen_why(f))
         jw_text(jw_key(&p->w, "unseen"), act_unseen_why(f));
+    if (f->revert_why)
+        jw_text(jw_key(&p->w, "revert_why"), f->revert_why);
     if (f->unable)
         jw_bool(jw_key(&p->w, "unable"), true);
 }

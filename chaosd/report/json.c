@@ -291,7 +291,9 @@ static json_t *act_json(const struct judgement *j, size_t i) {
     put(&p, "observed_ms", f->observed && f->acted ? offset(f->observed_at - f->at) : json_null());
     put(&p, "reverted", f->holds && f->acted ? json_boolean(f->reverted) : json_null()); /* null: nothing to revert */
     put(&p, "reverted_ms", f->reverted && f->acted ? offset(f->reverted_at - f->at) : json_null());
+    put(&p, "unclear", json_boolean(f->unclear));
     put(&p, "why", json_string_or_null(f->why));
+    put(&p, "revert_why", json_string_or_null(f->revert_why));
     put(&p, "unable", json_string_or_null(f->unable));
     put(&p, "trouble", json_string_or_null(f->trouble));
     put(&p, "affected", affected_json(f));

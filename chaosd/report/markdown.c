@@ -178,7 +178,7 @@ static const char *state_of(const struct act_figures *f) {
     if (f->skipped)
         return f->unable ? "cannot be done here" : "skipped";
     if (!f->acted)
-        return "not carried out";
+        return f->unclear ? f->stuck ? "**perhaps carried out, not reverted**" : "perhaps carried out" : "not carried out";
     if (f->holds && !f->reverted)
         return "**not reverted**";
     if (!f->observed)
@@ -217,7 +217,7 @@ static void put_act_row(struct page *p, size_t i) {
     else
         buf_str(p->out, f->acted ? "none" : "-");
     buf_printf(p->out, " | %s", state_of(f));
-    const char *why = f->why ? f->why : f->acted && !f->observed ? act_unseen_why(f) : f->trouble;
+    const char *why = f->revert_why ? f->revert_why : f->why ? f->why : f->acted && !f->observed ? act_unseen_why(f) : f->trouble;
     if (why) {
         buf_str(p->out, ": ");
         put_text(p, why);

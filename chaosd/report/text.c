@@ -226,11 +226,11 @@ static int put_notes(const struct judgement *j, const size_t *told, size_t n, st
         if (f->skipped)
             rc = put_note(a, out, f, "was skipped", f->why);
         else if (!f->acted)
-            rc = put_note(a, out, f, "was not carried out", f->why);
+            rc = put_note(a, out, f, f->unclear ? "may have been carried out, unseen" : "was not carried out", f->why);
         else if (!f->observed)
             rc = put_note(a, out, f, "was never seen in effect", act_unseen_why(f));
         if (rc == 0 && f->stuck)
-            rc = put_note(a, out, f, "was NOT REVERTED", f->acted ? f->why : NULL);
+            rc = put_note(a, out, f, "was NOT REVERTED", f->revert_why);
         else if (rc == 0 && f->acted && f->holds && !f->reverted)
             rc = put_note(a, out, f, "was held: its end was not seen", "the history stops before");
         if (rc < 0)

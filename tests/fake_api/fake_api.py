@@ -366,7 +366,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.status(409, "Conflict", "the object has been modified; please apply your changes to the latest version and try again")
             return
         elif where["plural"] in self.api.custom:
-            self.api.custom[where["plural"]].patch(o, body, where["sub"])
+            bad = self.api.custom[where["plural"]].patch(o, body, where["sub"])
+            if bad:
+                self.status(422, "Invalid", f'{o["kind"]} "{where["name"]}" is invalid: status.{bad}: Invalid value: "null": status.{bad} in body must be of type string: "null"')
+                return
         else:
             merge(o, body)
         for key in ("labels", "annotations"):  # what is empty is not there
@@ -382,11 +385,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 class Custom:
     """A kind that a CustomResourceDefinition adds, with the subresource status: each of the two ways to write leaves the other's part alone. drops: fields of
-    spec that its schema does not know."""
+    spec that its schema does not know; refuses: of status, beside those that are empty: a text of "" is none to the validation of Kubernetes 1.20."""
 
     def __init__(self, group, version, plural, kind, required=()):
         self.group, self.version, self.plural, self.name, self.required = group, version, plural, kind, required
-        self.drops = ()
+        self.drops, self.refuses = (), ()
 
     def resources(self, release):
         verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
@@ -409,11 +412,12 @@ class Custom:
     def patch(self, o, body, sub):
         if sub == "status":
             merge(o, {"status": body.get("status") or {}})
-            return
+            return next((k for k, v in o["status"].items() if v == "" or k in self.refuses), None)
         spec = copy.deepcopy(o.get("spec"))
         merge(o, {k: v for k, v in body.items() if k != "status"})
         if o.get("spec") != spec:
             o["metadata"]["generation"] = o["metadata"].get("generation", 1) + 1
+        return None
 
 
 def json_patch(target, steps):

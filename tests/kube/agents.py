@@ -101,6 +101,10 @@ class Agents:
 
     # --- what the machine has ---
 
+    def words(self, lines=12):
+        """The last ones of each agent."""
+        return "\n".join(f"agent of {n}: {line}" for n in self.pods() for line in self.log(n).splitlines()[-lines:])
+
     def pid(self, node):
         """As the machine counts. None: no agent runs there."""
         return next(iter(processes_of(self.lab, node, "agent")), None)

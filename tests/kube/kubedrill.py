@@ -19,6 +19,7 @@ class KubeDrill(netdrill.Drill):
         self.lab = lab
 
     def __enter__(self):
+        self.lab.set_clock()
         self.scratch = Scratch().__enter__()
         self.dir = self.scratch.dir / "run"
         self.path = self.scratch.write("drill.yaml", self.text)

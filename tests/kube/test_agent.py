@@ -7,7 +7,7 @@ import signal
 import statistics
 import time
 
-from agents import NAMESPACE, Agents, annotate, etcd_scenario, frozen, networks, read
+from agents import NAMESPACE, Agents, annotate, etcd_scenario, frozen, networks, read, stamp
 from kubedrill import KubeDrill
 from lab import Lab, is_ready, until
 from prober import Prober, outages
@@ -275,6 +275,19 @@ def test_the_kill_switch_ends_all_of_a_node():
     AGENTS.forget()
     AGENTS.gone()
     whole("web")
+
+
+def test_what_it_waits_for_is_said_and_taken_back():
+    """By the API server's own idea of what may be written, and what a patch takes away."""
+    whole("web")
+    victim, *_ = web()
+    name = AGENTS.ask(victim, "net-partition", 6, {"direction": "both", "externalTargets": [FABRIC]}, act=8, notBefore=stamp(time.time() + 3))
+    said = AGENTS.reaches(name, "Accepted")["status"]["message"]
+    assert said.startswith("begins at its notBefore, "), said
+    for phase in ("InEffect", "Ended"):
+        assert "message" not in AGENTS.reaches(name, phase)["status"], AGENTS.words()
+    assert "could not be said" not in AGENTS.words(), AGENTS.words()
+    AGENTS.forget(name)
 
 
 def test_deleting_the_object_ends_it():

@@ -112,7 +112,7 @@ def test_begins_at_its_time_and_not_before():
         assert lab.arrived() == 5 and lab.agent.status(name)["phase"] == "Accepted"
         lab.agent.reaches(name, "InEffect")
         assert time.time() + 0.01 > stamp_of(lab.agent.object(name)["spec"]["notBefore"])
-        assert lab.agent.status(name)["message"] == ""
+        assert "message" not in lab.agent.status(name)
         lab.agent.reaches(name, "Ended")
         early = lab.agent.ask(lab.pod, act=2, wait=20)
         lab.agent.reaches(early, "Accepted")
@@ -142,12 +142,12 @@ def test_far_ends_change_and_the_deadline_stays():
         lab.agent.wait(lambda: "the new far ends are not taken, the old ones stay: " in lab.agent.status(name).get("message", ""), "a refusal")
         assert lab.arrived(B2) == 0 and lab.agent.status(name)["phase"] == "InEffect"
         lab.agent.change(name, peers=[B2])
-        lab.agent.wait(lambda: lab.agent.status(name)["message"] == "", "all is as asked again")
+        lab.agent.wait(lambda: "message" not in lab.agent.status(name), "all is as asked again")
         assert until(lambda: lab.arrived(B) == 5) and lab.arrived(B2) == 0
         until_at = stamp_of(status["untilAt"])
         status = lab.agent.reaches(name, "Ended", 10)
         assert abs(stamp_of(status["endedAt"]) - until_at) < 0.5 * SLOW, status
-        assert lab.arrived(B) == 5 and lab.arrived(B2) == 5 and not status["message"]
+        assert lab.arrived(B) == 5 and lab.arrived(B2) == 5 and "message" not in status
         lab.nothing_left()
 
 
@@ -286,7 +286,7 @@ def test_an_interface_that_is_renamed():
         lab.agent.wait(lambda: "eth0" in lab.agent.status(name).get("message", ""), "word of it")
         assert lab.agent.status(name)["phase"] == "InEffect" and lab.arrived() == 0  # the filter went with the interface
         lab.agent.change(name, end=True)
-        assert lab.agent.reaches(name, "Ended")["message"] == ""
+        assert "message" not in lab.agent.reaches(name, "Ended")
         assert "clsact" not in sh("tc", "-n", lab.pair.a, "qdisc")
         assert until(lambda: lab.arrived() == 5)
         lab.no_records()
@@ -344,7 +344,7 @@ def test_killed_a_new_agent_takes_over():
         lab.agent.change(name, peers=[B2])
         assert until(lambda: lab.arrived(B2) == 0) and lab.arrived(B) == 5
         now = lab.agent.reaches(name, "Ended", 10)
-        assert now["message"] == "" and now["inEffectAt"] == status["inEffectAt"] and abs(stamp_of(now["endedAt"]) - stamp_of(status["untilAt"])) < 0.5 * SLOW, (status, now)
+        assert "message" not in now and now["inEffectAt"] == status["inEffectAt"] and abs(stamp_of(now["endedAt"]) - stamp_of(status["untilAt"])) < 0.5 * SLOW, (status, now)
         lab.agent.reaches(paused, "Ended")
         assert not lab.pod.frozen() and lab.arrived(B2) == 5
         assert reapers() == []
@@ -532,6 +532,16 @@ def test_status_that_is_refused_for_good_leaves_nothing():
         assert until(lambda: not reapers())
         lab.nothing_left()
         assert lab.agent.log().count("is tried again") == 2, lab.agent.log()
+
+
+def test_status_of_which_a_part_is_refused_is_said_without_it():
+    with Lab() as lab:
+        lab.api.custom["nodefaults"].refuses = ("figures", "proof", "message")
+        name = lab.agent.ask(lab.pod, wait=1, seconds=3)
+        lab.agent.reaches(name, "InEffect")
+        status = lab.agent.reaches(name, "Ended", 10)
+        assert status["acceptedAt"] < status["inEffectAt"] < status["endedAt"] and not {"proof", "figures", "message"} & status.keys(), status
+        assert lab.agent.log().count("is tried again") == 1, lab.agent.log()
 
 
 def test_an_object_that_is_another_by_now_ends_the_fault():

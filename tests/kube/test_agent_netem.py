@@ -128,12 +128,12 @@ def test_an_agents_delay_is_as_asked():
         held = Figures(pod, far)
         other = statistics.median(queued(pod, OTHER))
         assert [f["status"]["phase"] for f in AGENTS.faults()] == ["InEffect"] * 2, f"over before it was measured: {AGENTS.faults()}"
-        told, said = d.end(0, 1, 2), d.said()
+        told, said = d.end(0, 1, 2), f"{d.said()[-3000:]}\n{AGENTS.words()}"
     f, load = [f for f in told["faults"] if f["name"] == "slow"][0], told["loads"][0]
     added = load["latency_ms"]["p50"] - load["baseline"]["p50_ms"]
     print(f"# figure: an agent's {MS} ms in a pod: {held.more_than(without)}; {other:.2f} ms to others; tc's own beside it: {tc.more_than(without)}")
     print(f"# figure: the load's median latency: {load['latency_ms']['p50']:.1f} ms, {added:.1f} more than before the fault: a connection a request, so two packets of the pod's come late")
-    assert f["observed"] and f["reverted"] and f["affected"] and f["affected"]["packets"] >= 2 * PACKETS, (f, said[-3000:])
+    assert f["observed"] and f["reverted"] and f["affected"] and f["affected"]["packets"] >= 2 * PACKETS, f"{f}\n{said}"
     assert added > 1.5 * MS, (added, load)
     held.as_asked(without, tc)
     assert other < OFF, "others were delayed too"
@@ -146,11 +146,11 @@ def test_one_of_three_gets_a_slow_link():
     """scenarios/etcd-slow-follower.yaml with another cluster block: of an etcd that has agreed on a leader, however slow its machine is."""
     LAB.deploy("etcd")
     with KubeDrill(LAB, etcd_scenario("etcd-slow-follower"), "--quiet", "--set", "rate=6/s", "--set", "deadline=10s", timeout=120 * PATIENCE) as d:
-        done, said = d.end(0, 1, 2), d.said()
+        done, said = d.end(0, 1, 2), f"{d.said()[-3000:]}\n{AGENTS.words()}"
     struck = [f for f in done["faults"] if f["observed"]]
     print("#", *(f"{f['name']} of {f['target']}: {f['affected']['packets']} packets;" for f in struck))
-    assert struck and all(f["reverted"] and f["affected"]["packets"] > 0 and f["target"].startswith("etcd-") for f in struck), said[-4000:]
-    assert next(c for c in done["checks"] if c["name"].startswith("ledger.lost"))["verdict"] == "pass", said[-4000:]
+    assert struck and all(f["reverted"] and f["affected"]["packets"] > 0 and f["target"].startswith("etcd-") for f in struck), said
+    assert next(c for c in done["checks"] if c["name"].startswith("ledger.lost"))["verdict"] == "pass", said
 
 
 def started():

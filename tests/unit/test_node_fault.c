@@ -294,6 +294,9 @@ static void a_status_goes_there_and_back(void **state) {
     assert_string_equal(json_str_or(got.proof, "device", ""), "eth0");
     assert_true(json_equal(got.figures, figures));
     assert_int_equal(node_fault_status_patch("u-1", &(struct node_fault_status){.phase = NODE_FAULT_PHASE_COUNT}, &made, &err), -EINVAL);
+    assert_int_equal(node_fault_status_patch("u-1", &(struct node_fault_status){.phase = NODE_FAULT_ENDED, .message = ""}, &made, &err), 0);
+    cleanup_json json_t *taken_back = made;
+    assert_true(json_is_null(json_at(taken_back, "status.message")));
 }
 
 static void a_status_is_read_with_patience(void **state) {

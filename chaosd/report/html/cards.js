@@ -4,8 +4,8 @@ const fact = (name, value, wide) => (known(value) && value !== "" ? el("div", { 
 
 function cardState(c) {
   if (c.skipped) return ["skipped", c.unable ? "cannot be done here" : "skipped"];
-  if (!c.acted) return ["fail", "failed"];
   if (c.stuck) return ["fail", "NOT REVERTED"];
+  if (!c.acted) return ["fail", c.unclear ? "no answer" : "failed"];
   if (c.holds && !c.reverted) return ["inconclusive", "not seen reverted"];
   if (!c.observed) return ["inconclusive", c.trouble ? "not as asked" : c.unseen || "never seen in effect"];
   if (c.trouble) return ["inconclusive", "not as asked"];
@@ -21,7 +21,7 @@ const lostStory = (c) => { const n = c.losses.reduce((sum, l) => sum + l[1], 0);
 function story(c) {
   const who = c.target || "nobody";
   if (c.skipped) return `Not carried out: ${c.why || "nothing was applicable"}.`;
-  if (!c.acted) return `It could not be carried out${c.why ? ": " + c.why : ""}.`;
+  if (!c.acted) return `${c.unclear ? "It may have been carried out, unseen" : "It could not be carried out"}${c.why ? ": " + c.why : ""}.${c.revert_why ? ` It was not reverted: ${c.revert_why}.` : ""}`;
   const hit = `At ${moment(c.at, 10)} ${c.kind} hit ${who}${c.role_before && c.role ? `, the ${c.role} at that moment` : ""}`;
   const length = c.degradation.length && c.degradation.every((d) => known(d[3])) ? `, for ${ms(Math.max(...c.degradation.map((d) => d[3])))} at most` : "";
   const slow = c.degradation.length ? `${c.degradation.some((d) => d[4]) ? "" : "no request failed, but "}users were served slowly${length}.` : "no user noticed.";
@@ -81,13 +81,13 @@ function facts(c) {
   return el("dl", { class: "facts" },
     fact("First failure", c.noticed ? milestone("detect") : c.acted ? "none" : null), fact("First good after it", milestone("first_good")),
     fact("Good for good", milestone("sustained")), fact("Every replica ready", milestone("redundancy")),
-    fact("Downtime, least … likely … most", windows, windows.length > 60), fact("Degraded, least … likely … most", slow, slow.length > 60), fact("Reverted", c.holds && c.acted ? (c.reverted ? "after " + ms(c.reverted_after) : c.stuck ? "NOT REVERTED" : "not seen") : null),
+    fact("Downtime, least … likely … most", windows, windows.length > 60), fact("Degraded, least … likely … most", slow, slow.length > 60), fact("Reverted", c.holds && (c.acted || c.stuck) ? (c.reverted ? "after " + ms(c.reverted_after) : c.stuck ? "NOT REVERTED" : "not seen") : null),
     fact("Acknowledged writes lost", losses, true),
     fact("Victim", (c.target || "none") + (c.pid > 0 ? ` (pid ${c.pid})` : "")), fact("Role", c.role_before ? `${c.role_before} → ${c.role_after || "nobody seen"}` : null),
     fact("Beside the role", dataText(c.data_before, c.data_after)), fact("Drawn from", c.candidates && c.candidates.length ? c.candidates.join(", ") + more : null),
     fact("Draw", c.draw), fact("Planned at", known(c.planned) ? `${moment(c.planned, 1)}` + (known(c.at) ? `, done ${ms(c.at - c.planned)} later` : "") : null),
     fact("Held for", known(c.for) ? ms(c.for) : null), fact("Seen in effect", known(c.observed_after) ? `after ${ms(Math.max(0, c.observed_after))}` : c.acted ? "never" : null),
-    fact("The pods’ own words", c.marks.map(([t, name, pod]) => `${name} ${ms(t)} (${pod})`).join(", "), true), fact("On the network", c.effect, true), fact("Not as asked", c.trouble, true), fact("Guard", c.guard), fact("Why", c.skipped || !c.acted ? null : c.why, true));
+    fact("The pods’ own words", c.marks.map(([t, name, pod]) => `${name} ${ms(t)} (${pod})`).join(", "), true), fact("On the network", c.effect, true), fact("Not as asked", c.trouble, true), fact("Guard", c.guard), fact("Why", c.skipped || !c.acted ? null : c.why, true), fact("Why not reverted", c.acted ? c.revert_why : null, true));
 }
 
 /* A line of JSON is shown as its message and the rest. */
