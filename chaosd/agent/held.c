@@ -82,6 +82,8 @@ static void consider(struct held *h, int decoded, const char *why) {
         held_refuse(h, "Stopped", "the node's annotation " AGENT_STOP_ANNOTATION " says that nothing may be done here");
     else if (count_active(a) >= (size_t)a->o.max_faults)
         held_refuse(h, "TooMany", "as many faults as the agent's --max-faults allows are going on at this node");
+    else if (!h->adopted && h->fault.deadline_wall_ns - clock_wall_ns() > a->o.max_length_ns)
+        held_refuse(h, "TooLong", "its deadline is further away than the agent's --max-length allows");
     else if (strcmp(h->fault.pod_uid, a->own_pod) == 0)
         held_refuse(h, "NotAllowed", "the pod is the agent's own");
     else if (h->fault.end)
