@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* chaosd agent: the part of chaosd that runs on each node of a Kubernetes. */
 #include "agent/agent.h"
+#include "base/units.h"
 #include "cmd.h"
 
 #include <stdio.h>
@@ -8,7 +9,7 @@
 #include <unistd.h>
 
 struct options {
-    const char *node, *namespace, *kubeconfig, *context;
+    const char *node, *namespace, *kubeconfig, *context, *max_length;
     int64_t max_faults;
     bool ready;
 };
@@ -18,6 +19,7 @@ static const struct option_row rows[] = {
     {"namespace", 'n', OPT_STRING, offsetof(struct options, namespace), "NAME",
      "Where the NodeFaults are (default: the service account's namespace, else chaosd-agent)."},
     {"max-faults", 0, OPT_INT, offsetof(struct options, max_faults), "N", "Faults at once on this node, more are refused (default: 32)."},
+    {"max-length", 0, OPT_STRING, offsetof(struct options, max_length), "DURATION", "Until its deadline, longer faults are refused (default: 24h)."},
     {"kubeconfig", 0, OPT_STRING, offsetof(struct options, kubeconfig), "FILE",
      "Instead of $KUBECONFIG, ~/.kube/config, or the pod's own service account."},
     {"context", 0, OPT_STRING, offsetof(struct options, context), "NAME", "Instead of the current one."},
@@ -33,8 +35,9 @@ static const char *environment(const char *name) {
 }
 
 static int main_agent(int argc, char **argv) {
-    struct options o = {.max_faults = FAULTS};
-    struct error err;
+    struct options o = {.max_faults = FAULTS, .max_length = "24h"};
+    int64_t max_length;
+    struct error err, why;
     int first, code = options_parse(&command_agent, argc, argv, &o, &first);
     if (code)
         return code - 1;
@@ -53,11 +56,17 @@ static int main_agent(int argc, char **argv) {
         error_set(&err, 0, "--max-faults: expected 1 to %d", FAULTS_MOST);
         return fail(EXIT_USAGE, &err);
     }
+    const int rc = parse_duration(o.max_length, &max_length, &why);
+    if (rc < 0 || max_length <= 0) {
+        error_set(&err, 0, "--max-length: %s", rc < 0 ? why.text : "expected more than 0");
+        return fail(EXIT_USAGE, &err);
+    }
     if (geteuid() != 0) {
         error_set(&err, 0, "agent needs root: other pods' namespaces and processes are what it works on");
         return fail(EXIT_USAGE, &err);
     }
-    const struct agent_options agent = {.node = node, .namespace = o.namespace, .kubeconfig = o.kubeconfig, .context = o.context, .max_faults = o.max_faults};
+    const struct agent_options agent = {.node = node, .namespace = o.namespace, .kubeconfig = o.kubeconfig, .context = o.context,
+                                        .max_faults = o.max_faults, .max_length_ns = max_length};
     return agent_run(&agent, &err) < 0 ? fail(EXIT_INTERNAL, &err) : EXIT_PASS;
 }
 

@@ -11,6 +11,7 @@ struct agent_options {
     const char *namespace;            /* where its NodeFaults are; NULL: the service account's, else "chaosd-agent" */
     const char *kubeconfig, *context; /* NULL: as kube/config.h finds them */
     int64_t max_faults;               /* at once */
+    int64_t max_length_ns;            /* from when it is seen to its deadline */
 };
 /* Until SIGTERM, SIGINT or SIGHUP, with everything ended; -errno: it could not start. */
 int agent_run(const struct agent_options *o, struct error *err);

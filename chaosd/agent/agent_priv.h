@@ -31,6 +31,7 @@ struct agent {
     struct timer *sweep, *ending;
     int proc_fd;
     int64_t swept_ns; /* when objects were last deleted */
+    unsigned not_deleted; /* how often in a row that failed */
     bool faults_told, self_told; /* by the watches: all that there is */
     unsigned faults_missed, self_missed; /* attempts to follow them that failed, in a row; 0: they are followed */
     bool unknown;    /* the cluster has no node of our name, and that is said */

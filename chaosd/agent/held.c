@@ -11,7 +11,8 @@
 #include <string.h>
 
 #define LEFT_AFTER_NS (60 * NS_PER_S) /* its run would have taken the object away by then */
-#define AGAIN_NS NS_PER_S /* what could not be deleted */
+#define AGAIN_NS NS_PER_S             /* what could not be deleted: twice as long each time, */
+#define AGAIN_MOST_NS (60 * NS_PER_S) /* up to this */
 
 static struct held *find(const struct agent *a, const char *uid) {
     for (struct held *h = a->held; h; h = h->next)
@@ -82,6 +83,8 @@ static void consider(struct held *h, int decoded, const char *why) {
         held_refuse(h, "Stopped", "the node's annotation " AGENT_STOP_ANNOTATION " says that nothing may be done here");
     else if (count_active(a) >= (size_t)a->o.max_faults)
         held_refuse(h, "TooMany", "as many faults as the agent's --max-faults allows are going on at this node");
+    else if (!h->adopted && h->fault.deadline_wall_ns - clock_wall_ns() > a->o.max_length_ns)
+        held_refuse(h, "TooLong", "its deadline is further away than the agent's --max-length allows");
     else if (strcmp(h->fault.pod_uid, a->own_pod) == 0)
         held_refuse(h, "NotAllowed", "the pod is the agent's own");
     else if (h->fault.end)
@@ -165,6 +168,8 @@ void held_deleted(struct agent *a, const char *uid) {
     if (!h)
         return;
     h->gone = true;
+    if (h->report)
+        report_stop(h->report);
     agent_log(h, "the object is deleted");
     held_end(h, NULL, NULL);
     agent_step(a);
@@ -178,19 +183,30 @@ void held_end_all(struct agent *a, const char *reason, const char *why) {
 /* --- objects that nobody takes away --- */
 
 static void on_deleted(const struct kube_answer *answer, void *arg) {
-    (void)arg;
-    if (answer->trouble != KUBE_OK && answer->trouble != KUBE_NOT_FOUND && answer->trouble != KUBE_CONFLICT)
-        agent_log(NULL, "an object that is long over could not be deleted: %s", answer->why);
+    struct agent *a = arg;
+    const bool done = answer->trouble == KUBE_OK || answer->trouble == KUBE_NOT_FOUND || answer->trouble == KUBE_CONFLICT;
+    if (!done && !a->not_deleted)
+        agent_log(NULL, "an object that is long over could not be deleted, and that is tried again: %s", answer->why);
+    else if (answer->trouble == KUBE_OK)
+        agent_log(NULL, "an object that is long over is deleted");
+    a->not_deleted = done ? 0 : a->not_deleted + 1;
+}
+
+static int64_t again_ns(const struct agent *a) {
+    return a->not_deleted < 6 ? AGAIN_NS << a->not_deleted : AGAIN_MOST_NS;
+}
+
+/* With nothing to say of it, or nobody who would hear it. */
+static bool is_left(const struct held *h, int64_t late_ns) {
+    return !h || (h->state == HELD_NOTHING && (!h->report || report_idle(h->report) || late_ns >= LEFT_AFTER_NS));
 }
 
 static void delete_object(struct agent *a, const struct kube_view *v) {
     struct error err;
     struct kube_call *call;
     const struct kube_deletion d = {.uid = v->uid, .grace_s = -1};
-    if (kube_delete(a->kube, &kube_kinds[KUBE_NODEFAULTS], v->namespace, v->name, &d, on_deleted, NULL, &call, &err) < 0)
+    if (kube_delete(a->kube, &kube_kinds[KUBE_NODEFAULTS], v->namespace, v->name, &d, on_deleted, a, &call, &err) < 0)
         agent_log(NULL, "%s: %s", v->name, err.text);
-    else
-        agent_log(NULL, "%s is long over, and is deleted", v->name);
 }
 
 /* Also of what is not understood otherwise. */
@@ -204,7 +220,7 @@ static int64_t left_at(const json_t *object, const struct kube_view *v) {
 int64_t held_sweep(struct agent *a) {
     const struct kube_store *store = kube_watch_store(a->faults);
     const int64_t now = clock_wall_ns();
-    const bool again = a->swept_ns && loop_now() - a->swept_ns < AGAIN_NS; /* each event brings us here */
+    const bool again = a->swept_ns && loop_now() - a->swept_ns < again_ns(a); /* each event brings us here */
     int64_t next = 0;
     if (!again)
         a->swept_ns = loop_now();
@@ -214,9 +230,9 @@ int64_t held_sweep(struct agent *a) {
         kube_object_view(o, &v);
         const struct held *h = find(a, v.uid);
         const int64_t due = left_at(object, &v);
-        if (due <= now && !again && (!h || h->state == HELD_NOTHING) && !v.deleting_s)
+        if (due <= now && !again && is_left(h, now - due) && !v.deleting_s)
             delete_object(a, &v);
-        const int64_t then = due > now ? due : now + AGAIN_NS;
+        const int64_t then = due > now ? due : now + again_ns(a);
         if (!next || then < next)
             next = then;
     }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#define PAUSE_MOST_NS (15 * NS_PER_S)
 enum { CONFLICTS_MOST = 3 }; /* another object of that name is one for good; writers that meet are one once */
 
 struct report {
@@ -52,13 +53,14 @@ void report_free(struct report *r) {
 
 /* Of a CRD of another version the phase and its times may still be said: the run waits for them. */
 static void leave_out(json_t *status) {
-    static const char *const spare[] = {"message", "proof", "figures", "counters", "agentVersion"};
+    static const char *const spare[] = {"proof", "figures", "counters", "agentVersion"};
     for (size_t i = 0; i < ARRAY_SIZE(spare); i++)
         json_object_del(status, spare[i]);
+    json_object_set_new(status, "message", json_null()); /* what was taken of an earlier one does not stay */
 }
 
 /* The server may have closed a connection that nobody used for long: that is no trouble yet, and the same once more does no harm. */
-static void again(struct report *r, bool stale, const char *why) {
+static void again(struct report *r, bool stale, int64_t asked_ns /* for a pause, by the server */, const char *why) {
     json_t *newer = r->next;
     r->next = take_ptr(r->sent);
     if (newer)
@@ -66,7 +68,8 @@ static void again(struct report *r, bool stale, const char *why) {
     json_decref(newer);
     r->failures++;
     stale &= r->failures == 1;
-    timer_after(r->timer, stale ? 0 : kube_pause_ns(r->spec.kube, r->failures));
+    const int64_t pause = kube_pause_ns(r->spec.kube, r->failures), wanted = asked_ns < PAUSE_MOST_NS ? asked_ns : PAUSE_MOST_NS;
+    timer_after(r->timer, stale ? 0 : pause > wanted ? pause : wanted);
     if (!stale && !r->told)
         r->spec.trouble(why, r->spec.arg);
     r->told |= !stale;
@@ -81,7 +84,7 @@ static void on_done(const struct kube_answer *a, void *arg) {
         r->spec.gone(r->spec.arg);
     } else if (a->trouble != KUBE_OK) {
         r->plain |= a->trouble == KUBE_INVALID;
-        again(r, a->trouble == KUBE_UNREACHABLE, a->why);
+        again(r, a->trouble == KUBE_UNREACHABLE, a->retry_after_ns, a->why);
     } else {
         r->failures = 0;
         r->told = false;
@@ -106,7 +109,7 @@ static void send_it(struct report *r) {
                                          .single = true, .done = on_done, .arg = r};
     int rc = patch ? kube_start(r->spec.kube, &request, &r->call, &err) : error_set(&err, -ENOMEM, "out of memory");
     if (rc < 0)
-        again(r, false, err.text);
+        again(r, false, 0, err.text);
 }
 
 void report_say(struct report *r, const struct node_fault_status *s) {
@@ -119,6 +122,12 @@ void report_say(struct report *r, const struct node_fault_status *s) {
     json_object_update(r->next, json_object_get(patch, "status"));
     if (!r->failures)
         send_it(r);
+}
+
+void report_stop(struct report *r) {
+    r->over = true;
+    timer_stop(r->timer);
+    kube_cancel(take_ptr(r->call));
 }
 
 bool report_idle(const struct report *r) { return r->over || (!r->next && !r->call); }

@@ -17,4 +17,5 @@ struct report_spec {
 int report_new(const struct report_spec *s, struct report **ret, struct error *err);
 void report_free(struct report *r); /* NULL-safe; what was not said yet is not said */
 void report_say(struct report *r, const struct node_fault_status *s);
+void report_stop(struct report *r); /* the object is gone: nothing is sent any more, for another may have its name */
 bool report_idle(const struct report *r); /* all is said */

@@ -66,7 +66,6 @@ static int on_act(struct work *w, const struct event *e, struct error *err) {
         return out_of_memory(err);
     learn(f, a, e);
     a->event = (size_t)(e - w->h->events);
-    f->unclear = !strcmp(e->phase, "unknown");
     if (!strcmp(e->phase, "invoke"))
         a->invoked = e->t;
     else if (!strcmp(e->phase, "ok")) {
@@ -233,7 +232,7 @@ int acts_collect(struct work *w, struct error *err) {
         /* "ok" is written in the same breath as the act; what came before it (a record synced to disk) is not the fault's. */
         f->at = a->ok != UNKNOWN_NS ? a->ok : f->observed ? a->invoked != UNKNOWN_NS ? a->invoked : f->observed_at : UNKNOWN_NS;
         f->acted = f->at != UNKNOWN_NS;
-        f->unclear &= !f->acted;
+        f->unclear = !f->acted && !f->skipped && !a->failed && a->invoked != UNKNOWN_NS; /* also where the history ends before its answer */
         f->stuck = f->holds && !f->reverted && (a->revert_failed || (f->acted && w->j->ended));
         if (f->acted && (w->first_act == UNKNOWN_NS || f->at < w->first_act))
             w->first_act = f->at;

@@ -32,6 +32,8 @@ static void learn_measured(struct act_measured *m, const json_t *data) {
 }
 
 const char *act_unseen_why(const struct act_figures *f) {
+    if (f->unclear)
+        return f->why;
     if (f->trouble || !f->by)
         return f->trouble;
     if (f->affected.packets)

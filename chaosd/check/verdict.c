@@ -193,7 +193,7 @@ static int check_reverted(struct work *w, struct error *err) {
         return settle(c, VERDICT_FAIL, sentence(w, w->left), err);
     for (size_t i = 0; i < w->j->act_count; i++) {
         const struct act_figures *f = &w->j->acts[i];
-        held += f->holds && f->acted;
+        held += f->holds && (f->acted || f->unclear);
         if (!f->stuck)
             continue;
         const char *why = f->revert_why;
@@ -205,10 +205,10 @@ static int check_reverted(struct work *w, struct error *err) {
     for (size_t i = 0; i < w->j->act_count; i++) {
         const struct act_figures *f = &w->j->acts[i];
         /* A history that just ends says nothing of what a reaper or `chaosd revert` did afterwards. */
-        if (f->holds && f->acted && !f->reverted)
+        if (f->holds && (f->acted || f->unclear) && !f->reverted)
             return settle(c, VERDICT_INCONCLUSIVE,
-                          arena_printf(w->a, "%s #%u on %s: its end was not seen: the history stops before.", f->fault, f->occurrence,
-                                       f->target),
+                          arena_printf(w->a, "%s #%u on %s%s: its end was not seen: the history stops before.", f->fault, f->occurrence,
+                                       who(f), f->unclear ? " may have been carried out" : ""),
                           err);
     }
     return settle(c, VERDICT_PASS, held ? "Every fault was reverted." : "There was nothing to revert.", err);

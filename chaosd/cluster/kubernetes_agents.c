@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
@@ -61,16 +62,27 @@ static const json_t *agent_on(const struct agents *a, const char *node) {
     size_t i;
     json_t *pod;
     json_array_foreach(json_object_get(a->list, "items"), i, pod)
-        if (strcmp(json_str_or(json_object_get(pod, "spec"), "nodeName", ""), node) == 0 && (!found || is_ready(pod)))
+        if (strcmp(json_str_or(json_object_get(pod, "spec"), "nodeName", ""), node) == 0 && !json_at(pod, "metadata.deletionTimestamp") &&
+            (!found || is_ready(pod)))
             found = pod;
     return found;
 }
 
+/* An overlay gives the image another tag, and leaves the label: a tag that is a version counts first. */
+static const char *version_of(const json_t *pod) {
+    const char *image = json_str_or(json_array_get(json_at(pod, "spec.containers"), 0), "image", ""), *name = strrchr(image, '/');
+    const char *tag = strchr(name ? name : image, ':');
+    tag = tag && tag[1] == 'v' ? tag + 2 : tag ? tag + 1 : "";
+    if (isdigit((unsigned char)*tag) && strchr(tag, '.') && !strchr(tag, '@'))
+        return tag;
+    return json_str_or(json_at(pod, "metadata.labels"), "app.kubernetes.io/version", "");
+}
+
 static void tell_version(struct agents *a, const char *node, const json_t *pod) {
-    const char *version = json_str_or(json_at(pod, "metadata.labels"), "app.kubernetes.io/version", "");
+    const char *version = version_of(pod);
     if (strcmp(version, CHAOSD_VERSION) != 0)
         buf_printf(a->spec->out, "!!  the agent on node %s is of version %s, and this is " CHAOSD_VERSION ": it refuses what it does not know\n", node,
-                   *version ? version : "unknown (no label app.kubernetes.io/version)");
+                   *version ? version : "unknown (no tag of its image, no label app.kubernetes.io/version)");
 }
 
 static void tell_node(struct agents *a, const char *node, bool last_word) {

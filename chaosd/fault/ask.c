@@ -17,19 +17,25 @@
 
 /* --- in --- */
 
+/* Created, it may have been carried out by an agent that cannot say so; a signal is sent only once that is said. */
 static void on_silence(struct ask *a) {
     struct fault_act *act = a->act;
+    const bool once = !a->holds;
     if (!act)
         return;
-    if (a->call && !a->created) /* its own limit is about to come */
+    if (a->call && !a->created) { /* its own limit is about to come */
         timer_after(a->timer, NS_PER_S);
-    else if (*a->all->blind)
+        return;
+    }
+    if (*a->all->blind)
         object_refused(act, -EINPROGRESS, "what the agent on node %s says cannot be followed: %s", a->node, a->all->blind);
     else if (a->accepted)
         object_refused(act, -EINPROGRESS, "the agent on node %s took it, and did not say within 10 s that it is in effect%s%s", a->node,
                        *a->message ? ": " : "", a->message);
     else
-        object_refused(act, -EIO, "no agent answered on node %s: is one there? kubectl get pods -n %s", a->node, a->all->namespace);
+        object_refused(act, once ? -EIO : -EINPROGRESS, "no agent answered on node %s: is one there? kubectl get pods -n %s", a->node, a->all->namespace);
+    if (once) /* nobody waits for it any more: it is not to come later */
+        ask_delete(a);
 }
 
 static void on_timer(void *arg) {

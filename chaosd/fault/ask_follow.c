@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/timestamp.h"
+#include "base/units.h"
 #include "fault/ask.h"
 #include "fault/net.h"
 #include "fault/object.h"
@@ -10,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
+#define OFF_NS (250 * NS_PER_MS) /* a clock that is off by more than this is worth a word */
 #define RENEW_NS (100 * NS_PER_MS)
 #define DELETE_NS (5 * NS_PER_S)
 #define KEPT_NS (10 * NS_PER_S) /* of what is done once: until its agent has said that it is over */
@@ -32,6 +34,13 @@ static void ask_free(struct ask *a) {
 }
 
 /* --- gone --- */
+
+static void deleted_unheard(const struct ask *a, const char *what) {
+    char why[ASK_WHY], stamp[TIMESTAMP_SIZE];
+    timestamp_format(a->deadline_wall_ns, stamp);
+    snprintf(why, sizeof why, "%s; an agent that has it and does not hear of that ends it at %s by its own clock", what, stamp);
+    a->act->reverted(a->act, why, NULL);
+}
 
 void ask_say_end(const struct ask *a, char out[ASK_WHY]) {
     char stamp[TIMESTAMP_SIZE];
@@ -74,7 +83,7 @@ static void on_deleted(const struct kube_answer *answer, void *arg) {
     a->gone = true; /* or whoever sweeps takes it: it is over, or its deadline is past */
     timer_stop(a->timer);
     if (waited_for && done)
-        a->act->reverted(a->act, "its NodeFault was deleted before anything was heard of it", NULL);
+        deleted_unheard(a, "its NodeFault was deleted before anything was heard of it");
     else if (waited_for)
         unheard(a, answer->why);
     changed(a->all);
@@ -145,6 +154,28 @@ static void refused(struct ask *a, const struct node_fault_status *s) {
     object_refused(act, act->rule ? -EBUSY : -EIO, "the agent on node %s: %s%s%s", a->node, reason, s->message ? ": " : "", s->message ? s->message : "");
 }
 
+/* A node that is behind begins later by as much, and all figures count from when it was asked. */
+static void say_late(struct ask *a, const struct node_fault_status *s) {
+    const int64_t late = s->in_effect_boot_ns - s->accepted_boot_ns;
+    char text[2 * ASK_WHY], took[32];
+    if (!a->act || !a->holds || !*a->message || !s->accepted_boot_ns || late < OFF_NS)
+        return;
+    format_duration(late / NS_PER_MS * NS_PER_MS, took, sizeof took);
+    snprintf(text, sizeof text, "it began %s after node %s had taken it: %s", took, a->node, a->message);
+    a->act->trouble(a->act, text);
+}
+
+/* And one that is ahead ends sooner. */
+static void say_early(struct ask *a, const struct node_fault_status *s) {
+    const int64_t early = a->deadline_ns - loop_now();
+    char text[ASK_WHY], took[32];
+    if (s->phase != NODE_FAULT_ENDED || (s->reason && *s->reason) || early < OFF_NS)
+        return;
+    format_duration(early / NS_PER_MS * NS_PER_MS, took, sizeof took);
+    snprintf(text, sizeof text, "it ended %s before its deadline: the clock of node %s is ahead of this machine's", took, a->node);
+    a->act->trouble(a->act, text);
+}
+
 static void became_effective(struct ask *a, const struct node_fault_status *s, int64_t seen_ns) {
     a->in = true;
     if (a->leaving) /* it came too late to be told, and the timer is that of its end */
@@ -156,6 +187,7 @@ static void became_effective(struct ask *a, const struct node_fault_status *s, i
         timer_after(a->timer, KEPT_NS);
     a->act->told = told_of(a, s, seen_ns);
     a->act->in_effect(a->act, 0, NULL);
+    say_late(a, s);
 }
 
 /* Why it ended, where that was neither its deadline nor ourselves. */
@@ -195,8 +227,10 @@ static void ended(struct ask *a, const struct node_fault_status *s) {
     why_ended(a, s, why, sizeof why);
     if (a->act && not_undone(a, s))
         stays_in(a, s);
-    else if (a->act && a->holds)
+    else if (a->act && a->holds) {
+        say_early(a, s);
         a->act->reverted(a->act, *why ? why : NULL, figures_of(s, s->figures));
+    }
 }
 
 static void troubled(struct ask *a, const struct node_fault_status *s) {
@@ -213,7 +247,7 @@ static void apply(struct ask *a, const struct node_fault_status *s, int64_t seen
         snprintf(a->message, sizeof a->message, "%s", s->message ? s->message : "");
     if (a->over)
         return;
-    if (a->act && !a->in && ((s->phase == NODE_FAULT_FAILED && !not_undone(a, s)) || (s->phase == NODE_FAULT_ENDED && !was_in(s))))
+    if (a->act && !a->in && over && !was_in(s) && !not_undone(a, s))
         refused(a, s);
     if (a->act && !a->in && !a->over && (s->phase == NODE_FAULT_IN_EFFECT || over))
         became_effective(a, s, seen_ns);
@@ -263,7 +297,7 @@ static void vanished(struct ask *a) {
     if (a->act && !a->in && !a->leaving)
         object_refused(a->act, -EIO, "its NodeFault %s/%s was deleted by somebody else", a->all->namespace, a->name);
     else if (a->act && a->holds && !a->over)
-        a->act->reverted(a->act, "its NodeFault was deleted by somebody else", NULL);
+        deleted_unheard(a, "its NodeFault was deleted by somebody else");
     changed(a->all);
 }
 

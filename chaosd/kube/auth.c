@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { MAX_TOKEN = 64 << 10, EARLY_S = 10 };
+enum { MAX_TOKEN = 64 << 10, MAX_CA = 1 << 20, EARLY_S = 10 };
 #define READ_AGAIN_NS (50 * NS_PER_S) /* at least each minute */
 #define ASK_AGAIN_NS NS_PER_S
 
@@ -33,6 +33,7 @@ void kube_credentials_release(struct kube_credentials *c) {
     free(c->authorization);
     free(c->cert_pem);
     free(c->key_pem);
+    free(c->ca_pem);
     free(c);
 }
 
@@ -75,6 +76,17 @@ void kube_auth_free(struct kube_auth *a) {
     free(a);
 }
 
+/* The cluster's certificate authority may be replaced while we run. One that is no certificate is not taken: what we have goes on. */
+static char *read_ca(const struct kube_auth *a) {
+    const char *had = a->now ? a->now->ca_pem : NULL;
+    cleanup_buf struct buf text = {0};
+    if (!a->config->user.ca_file)
+        return NULL;
+    if (fs_read(a->config->user.ca_file, MAX_CA, &text, NULL) == 0 && text.len && strstr(text.data, "-----BEGIN CERTIFICATE-----"))
+        return strdup(text.data);
+    return copy_or_null(had);
+}
+
 static int read_token(struct kube_auth *a, struct error *err) {
     const struct kube_user *u = &a->config->user;
     cleanup_buf struct buf text = {0};
@@ -90,7 +102,13 @@ static int read_token(struct kube_auth *a, struct error *err) {
     if (!text.len)
         return error_set(err, -EINVAL, "the token's file %s is empty", u->token_file);
     const char *had = a->now && a->now->authorization ? strrchr(a->now->authorization, ' ') + 1 : "";
-    return strcmp(had, text.data) == 0 ? 0 : put(a, "Bearer", text.data, u->cert_pem, u->key_pem, 0, err);
+    cleanup_free char *ca = read_ca(a);
+    if (strcmp(had, text.data) == 0 && (!ca || (a->now->ca_pem && strcmp(ca, a->now->ca_pem) == 0)))
+        return 0;
+    rc = put(a, "Bearer", text.data, u->cert_pem, u->key_pem, 0, err);
+    if (rc == 0)
+        a->now->ca_pem = take_ptr(ca);
+    return rc;
 }
 
 static int fixed(struct kube_auth *a, struct error *err) {

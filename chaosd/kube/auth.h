@@ -12,6 +12,7 @@ struct kube_credentials { /* one state of it, counted: a request keeps what it w
     unsigned holds;
     char *authorization;      /* "Authorization: Bearer ..."; NULL: none */
     char *cert_pem, *key_pem; /* NULL: none */
+    char *ca_pem;             /* NULL: the configuration's */
     int64_t expires_s;        /* wall clock; 0: never */
 };
 

@@ -147,7 +147,7 @@ static int send_now(struct kube_call *c, struct error *err) {
             headers[n] = groups[n];
         }
     }
-    c->via = (struct http_via){g->ca_pem, c->credentials->cert_pem, c->credentials->key_pem, g->tls_name, g->proxy, g->no_proxy};
+    c->via = (struct http_via){c->credentials->ca_pem ? c->credentials->ca_pem : g->ca_pem, c->credentials->cert_pem, c->credentials->key_pem, g->tls_name, g->proxy, g->no_proxy};
     int64_t left = c->deadline_ns - loop_now();
     const struct http_request q = {
         .method = c->method,

@@ -226,6 +226,7 @@ int config_in_pod(const char *dir, struct arena *a, struct kube_config *c, struc
     c->origin = arena_printf(a, "service account in %s", dir);
     c->server = arena_printf(a, "https://%s%s%s:%s", v6 ? "[" : "", host, v6 ? "]" : "", port && *port ? port : "443");
     c->user.token_file = arena_printf(a, "%s/token", dir);
+    c->user.ca_file = ca_path;
     if (!ca_path || !ns_path || !c->origin || !c->server || !c->user.token_file)
         return error_set(err, -ENOMEM, "out of memory");
     int rc = config_file(a, ca_path, "-----BEGIN CERTIFICATE-----", &c->ca_pem, err);

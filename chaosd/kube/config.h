@@ -18,6 +18,7 @@ struct kube_user { /* what is not there is NULL */
     const char *cert_pem, *key_pem;
     const char *token;
     const char *token_file; /* read again and again: it stands above token */
+    const char *ca_file;    /* as often, with it: a pod's; it stands above the cluster's ca_pem */
     const char *username, *password;
     const struct kube_exec *exec;
     const char *act_as; /* impersonated user */

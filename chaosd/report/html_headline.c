@@ -147,8 +147,8 @@ static void faults(const struct judgement *j, struct buf *out) {
         acted += !f->skipped;
         seen += f->acted && f->observed;
         skipped += f->skipped;
-        held += f->acted && f->holds;
-        open += f->acted && f->holds && !f->reverted && !f->stuck;
+        held += (f->acted || f->unclear) && f->holds;
+        open += (f->acted || f->unclear) && f->holds && !f->reverted && !f->stuck;
         stuck += f->stuck;
     }
     snprintf(value, sizeof value, "%s of %s", words_count(seen, n[0]), words_count(acted, n[1]));

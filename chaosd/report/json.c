@@ -289,7 +289,7 @@ static json_t *act_json(const struct judgement *j, size_t i) {
     put(&p, "skipped", json_boolean(f->skipped));
     put(&p, "observed", json_boolean(f->observed));
     put(&p, "observed_ms", f->observed && f->acted ? offset(f->observed_at - f->at) : json_null());
-    put(&p, "reverted", f->holds && f->acted ? json_boolean(f->reverted) : json_null()); /* null: nothing to revert */
+    put(&p, "reverted", f->holds && (f->acted || f->unclear) ? json_boolean(f->reverted) : json_null()); /* null: nothing to revert */
     put(&p, "reverted_ms", f->reverted && f->acted ? offset(f->reverted_at - f->at) : json_null());
     put(&p, "unclear", json_boolean(f->unclear));
     put(&p, "why", json_string_or_null(f->why));

@@ -217,10 +217,14 @@ static void put_act_row(struct page *p, size_t i) {
     else
         buf_str(p->out, f->acted ? "none" : "-");
     buf_printf(p->out, " | %s", state_of(f));
-    const char *why = f->revert_why ? f->revert_why : f->why ? f->why : f->acted && !f->observed ? act_unseen_why(f) : f->trouble;
+    const char *why = f->why ? f->why : f->revert_why ? f->revert_why : f->acted && !f->observed ? act_unseen_why(f) : f->trouble;
     if (why) {
         buf_str(p->out, ": ");
         put_text(p, why);
+    }
+    if (f->revert_why && why != f->revert_why) {
+        buf_str(p->out, "; ");
+        put_text(p, f->revert_why);
     }
     cleanup_buf struct buf effect = {0};
     if (effect_say(f, &effect)) {

@@ -231,7 +231,7 @@ static int put_notes(const struct judgement *j, const size_t *told, size_t n, st
             rc = put_note(a, out, f, "was never seen in effect", act_unseen_why(f));
         if (rc == 0 && f->stuck)
             rc = put_note(a, out, f, "was NOT REVERTED", f->revert_why);
-        else if (rc == 0 && f->acted && f->holds && !f->reverted)
+        else if (rc == 0 && (f->acted || f->unclear) && f->holds && !f->reverted)
             rc = put_note(a, out, f, "was held: its end was not seen", "the history stops before");
         if (rc < 0)
             return rc;

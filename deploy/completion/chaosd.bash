@@ -39,8 +39,8 @@ _chaosd() {
         valued="--netns:NAME --pid:PID --dev:NAME --for:TIME --to:PEER --except:CIDR --direction:WAY --port:PORT --target-port:PORT --protocol:NAME --latency:TIME --jitter:TIME --distribution:NAME --loss:SHARE --duplicate:SHARE --corrupt:SHARE --reorder:SHARE --gap:N --rate:RATE --correlation:SHARE --limit:N --seed:N --set:KEY=VALUE --name:NAME" ;;
     agent)
         operand=
-        words="--node --namespace --max-faults --kubeconfig --context --ready --help"
-        valued="--node:NAME --namespace:NAME -n:NAME --max-faults:N --kubeconfig:FILE --context:NAME" ;;
+        words="--node --namespace --max-faults --max-length --kubeconfig --context --ready --help"
+        valued="--node:NAME --namespace:NAME -n:NAME --max-faults:N --max-length:DURATION --kubeconfig:FILE --context:NAME" ;;
     revert)
         operand=RUN
         words="--all --force --cluster --kubeconfig --context --help"

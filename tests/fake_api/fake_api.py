@@ -359,7 +359,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             except (KeyError, ValueError):
                 self.status(422, "Invalid", "the server rejected our request due to an error in our request")
                 return
-        elif metadata.get("uid", o["metadata"]["uid"]) != o["metadata"]["uid"]:
+        elif where["sub"] != "status" and metadata.get("uid", o["metadata"]["uid"]) != o["metadata"]["uid"]:  # a status is written whoever's it is
             self.status(409, "Conflict", f'Precondition failed: UID in precondition: {metadata["uid"]}, UID in object meta: {o["metadata"]["uid"]}')
             return
         elif metadata.get("resourceVersion", o["metadata"]["resourceVersion"]) != o["metadata"]["resourceVersion"]:

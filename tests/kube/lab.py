@@ -97,7 +97,7 @@ class Lab:
         off = there - (before + after) / 2
         if abs(off) <= (after - before) / 2 + 0.1:  # as near as it can be known
             return 0.0
-        print(f"# the nodes' clock was off by {off:+.1f} s", flush=True)
+        print(f"# figure: the nodes' clock was off by {off:+.1f} s, and is set", flush=True)
         self.node("node-1", "python3", "-c", f"import time; time.clock_settime(time.CLOCK_REALTIME, time.time() - {off!r})")
         return off
 

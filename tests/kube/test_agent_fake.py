@@ -192,6 +192,9 @@ def test_no_more_than_the_cap():
     with Lab("--max-faults", "1") as lab:
         lab.agent.reaches(lab.agent.ask(lab.pod), "InEffect")
         lab.agent.refused(lab.agent.ask(lab.pod, kind="pod-pause", act=2), "TooMany", "--max-faults")
+    with Lab("--max-length", "20s") as lab:
+        lab.agent.refused(lab.agent.ask(lab.pod, wait=15, seconds=6), "TooLong", "--max-length")
+        lab.agent.reaches(lab.agent.ask(lab.pod, act=2, seconds=15), "InEffect")
 
 
 def test_what_is_refused_is_said():

@@ -196,12 +196,27 @@ def test_what_an_agent_refuses():
 
 def test_nobody_answers():
     with Nodes().begin(lambda o: ()) as api, Scratch() as s:
-        a = run(s, api, PARTITION, duration="12s")
-        why = a.one("act", "fail")["data"]["why"]
-        node = api.asked_for[0]["spec"]["node"]
-        assert why == f"no agent answered on node {node}: is one there? kubectl get pods -n {NS}", why
-        assert 9.9e9 < a.one("act", "fail")["t"] - a.one("act", "invoke")["t"] < 11e9 * SLOW and gone(api)
+        a = run(s, api, PARTITION, duration="12s", code=2)
+        why, spec = a.one("act", "unknown")["data"]["why"], api.asked_for[0]["spec"]
+        assert why == f"no agent answered on node {spec['node']}: is one there? kubectl get pods -n {NS}", why
+        assert 9.9e9 < a.one("act", "unknown")["t"] - a.one("act", "invoke")["t"] < 11e9 * SLOW and gone(api)
+        assert a.one("revert", "ok")["data"]["why"] == ("its NodeFault was deleted before anything was heard of it; an agent that has it and does not hear of that ends it at "
+                                                        f"{spec['deadline']} by its own clock"), a.all
         nothing_left(s)
+        text = " ".join(tap.chaosd("report", s.dir / "out").stdout.split())
+        assert f"hit #1 may have been carried out, unseen: {why}" in text and "was never seen in effect: no agent answered" in text and "There was nothing to revert" not in text, text
+    with Nodes().begin(lambda o: ()) as api, Scratch() as s:  # a signal is sent by who could say that it took the object: none was
+        a = run(s, api, f"pod-kill: {{{SELECT}}}", duration="12s")
+        assert "no agent answered" in a.one("act", "fail")["data"]["why"] and gone(api), a.all
+
+
+def test_a_signal_that_nobody_waits_for_is_not_sent_later():
+    """By a node whose clock is behind."""
+    with Nodes().begin(lambda o: [(0.02, accepted())]) as api, Scratch() as s:
+        a = run(s, api, f"pod-kill: {{{SELECT}}}", duration="16s")
+        asked, deleted = api.asked("POST", "/nodefaults")[0], api.asked("DELETE", "/nodefaults")[0]
+        assert "took it, and did not say within 10 s" in a.one("act", "unknown")["data"]["why"] and gone(api), a.all
+        assert 9.9 < deleted["at"] - asked["at"] < 11 * SLOW, (asked, deleted)
 
 
 def test_an_agent_that_took_it_says_what_it_waits_for():
@@ -226,7 +241,7 @@ def test_what_nobody_answered_is_taken_away():
         api.fault("DELETE", "/nodefaults", Status(503, "ServiceUnavailable"), times=None)
         threading.Timer(17, api.faults.clear).start()
         a = run(s, api, PARTITION.replace("1s", "20s"), duration="21s")
-        assert "no agent answered" in a.one("act", "fail")["data"]["why"] and gone(api), a.all
+        assert "no agent answered" in a.one("act", "unknown")["data"]["why"] and a.one("revert", "ok") and gone(api), a.all
         nothing_left(s)
     with Nodes().begin(lambda o: ()) as api, Scratch() as s:
         api.fault("DELETE", "/nodefaults", Status(403, "Forbidden"), times=None)
@@ -237,7 +252,7 @@ def test_what_nobody_answered_is_taken_away():
         p.send_signal(signal.SIGINT)  # the end waits, but not for ever
         out = p.communicate(timeout=60 * SLOW)[0]
         took, tries = time.monotonic() - began, len(api.asked("DELETE", "/nodefaults"))
-        assert Acts(s).one("act", "fail") and not gone(api) and 15 < took < 15 + 2 + 8 * SLOW and 5 <= tries <= 10, (took, tries, out)
+        assert Acts(s).one("act", "unknown") and "no word of its end" in Acts(s).one("revert", "fail")["data"]["why"] and not gone(api) and 15 < took < 15 + 2 + 8 * SLOW and 5 <= tries <= 10, (took, tries, out)
 
 
 def test_no_agents_at_all():
@@ -258,10 +273,13 @@ def test_it_is_ended_from_outside():
     with Nodes().begin(lambda o: [(0.02, in_effect(proof=PROOF)), (0.2, {"phase": "Failed", "reason": "Lost", "message": "its filter is gone"})]) as api, Scratch() as s:
         a = run(s, api, PARTITION)
         assert "Lost: its filter is gone" in a.one("revert", "ok")["data"]["why"] and gone(api), a.all
+    with Nodes().begin(lambda o: [(0.02, accepted()), (0.2, {**in_effect(), "phase": "Failed", "reason": "Lost", "message": "its filter is gone"})]) as api, Scratch() as s:
+        a = run(s, api, PARTITION)  # said at once
+        assert a.one("act", "ok") and "Lost: its filter is gone" in a.one("revert", "ok")["data"]["why"], a.all
     with Nodes().begin(lambda o: [(0.02, in_effect(proof=PROOF))]) as api, Scratch() as s:
         threading.Timer(1.2, lambda: api.delete("nodefaults", api.asked_for[0]["metadata"]["name"], NS)).start()
         a = run(s, api, PARTITION.replace("1s", "20s"), duration="22s", rest="at: [100ms]")
-        assert a.one("revert", "ok")["data"]["why"] == "its NodeFault was deleted by somebody else", a.all
+        assert a.one("revert", "ok")["data"]["why"].startswith("its NodeFault was deleted by somebody else; an agent that has it"), a.all
         assert a.one("revert", "ok")["t"] - a.one("act", "ok")["t"] < 5e9
         nothing_left(s)
 
@@ -291,9 +309,24 @@ def test_what_could_not_be_undone_is_no_revert():
 
 
 def test_trouble_is_told():
-    with Nodes().begin(lambda o: [(0.02, in_effect(proof=PROOF)), (0.1, {"message": "the queue is another's"}), (0.1, {"counters": {"seen": 1, "packets": 1, "bytes": 1}}), (0.5, ended())]) as api, Scratch() as s:
+    with Nodes().begin(lambda o: [(0.02, in_effect(proof=PROOF)), (0.1, {"message": "the queue is another's"}), (0.1, {"counters": {"seen": 1, "packets": 1, "bytes": 1}}), (left(o) - 0.3, ended())]) as api, Scratch() as s:
         a = run(s, api, PARTITION)
         assert a.one("trouble")["data"]["why"] == "the queue is another's", a.all
+
+
+def test_a_clock_that_is_off_is_told():
+    began = "begins at its notBefore, 2026-11-23T09:00:00Z; this node's clock says 2026-11-23T08:59:59Z"
+
+    def behind(o):
+        took = accepted()
+        return [(0.02, {**took, "message": began}), (0.6, {**in_effect(proof=PROOF), "message": None, "inEffectBootNs": took["acceptedBootNs"] + 600_000_000}), (left(o) - 0.6, ended())]
+    for steps, words in ((behind, f"it began 600ms after node NODE had taken it: {began}"),
+                         (lambda o: [(0.02, in_effect(proof=PROOF)), (1, ended())], "before its deadline: the clock of node NODE is ahead of this machine's")):
+        with Nodes().begin(steps) as api, Scratch() as s:
+            a = run(s, api, PARTITION.replace("1s", "3s"), duration="4s")
+            why = a.one("trouble")["data"]["why"]
+            assert words.replace("NODE", api.asked_for[0]["spec"]["node"]) in why, why
+            assert a.one("act", "ok") and a.one("revert", "ok"), a.all
 
 
 # --- far ends ---
