@@ -14,7 +14,7 @@ void asks_pods_changed(struct fault_env *env); /* far ends that are pods may hav
 bool asks_settled(struct fault_env *env);
 void asks_free(struct asks *all); /* NULL-safe; before the cluster goes */
 
-/* --- between ask.c, ask_spec.c and ask_follow.c --- */
+/* --- between ask.c, ask_spec.c, ask_follow.c and ask_told.c --- */
 
 #include "agent/node_fault.h"
 
@@ -66,5 +66,7 @@ int ask_peers(struct fault_act *act, json_t **ret, struct error *err);
 
 int ask_create(struct ask *a, const json_t *object, struct error *err);
 void ask_say_end(const struct ask *a, char out[ASK_WHY]); /* that nobody told of it, and when it ends by itself */
+/* Each of its calls to the act may end it, or the run's phase; the ask itself stays. */
+void ask_told(struct ask *a, const struct node_fault_status *s, int64_t seen_ns);
 void ask_end(struct ask *a);       /* asks its agent to end it now */
 void ask_delete(struct ask *a);    /* whoever said what: it is to be gone */
