@@ -68,9 +68,19 @@ static const json_t *agent_on(const struct agents *a, const char *node) {
     return found;
 }
 
+/* Whatever else was put into the pod. */
+static const json_t *agents_container(const json_t *pod) {
+    size_t i;
+    json_t *c;
+    json_array_foreach(json_at(pod, "spec.containers"), i, c)
+        if (strcmp(json_str_or(c, "name", ""), "agent") == 0)
+            return c;
+    return NULL;
+}
+
 /* An overlay gives the image another tag, and leaves the label: a tag that is a version counts first. */
 static const char *version_of(const json_t *pod) {
-    const char *image = json_str_or(json_array_get(json_at(pod, "spec.containers"), 0), "image", ""), *name = strrchr(image, '/');
+    const char *image = json_str_or(agents_container(pod), "image", ""), *name = strrchr(image, '/');
     const char *tag = strchr(name ? name : image, ':');
     tag = tag && tag[1] == 'v' ? tag + 2 : tag ? tag + 1 : "";
     if (isdigit((unsigned char)*tag) && strchr(tag, '.') && !strchr(tag, '@'))

@@ -263,14 +263,15 @@ static bool worth_another(const struct kube_call *c, const struct kube_answer *a
     case KUBE_SERVER:
         return c->repeat;
     case KUBE_UNREACHABLE:
-        return r->error != HTTP_TLS && (c->repeat || !r->sent); /* a certificate does not mend itself */
+        return r->error != HTTP_TLS && (c->repeat || !r->sent); /* a certificate does not mend itself soon */
     default:
         return false;
     }
 }
 
 static bool try_again(struct kube_call *c, const struct kube_answer *a, const struct http_result *r) {
-    if (a->trouble == KUBE_UNAUTHORIZED && !c->renewed && kube_auth_refused(c->kube->auth, c->credentials)) {
+    const bool not_taken = a->trouble == KUBE_UNAUTHORIZED || r->error == HTTP_TLS; /* we by the server, or it by us: its authority may be new */
+    if (not_taken && !c->renewed && kube_auth_refused(c->kube->auth, c->credentials)) {
         c->renewed = true;
         timer_at(c->timer, 1);
         return true;

@@ -360,7 +360,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.status(422, "Invalid", "the server rejected our request due to an error in our request")
                 return
         elif where["sub"] != "status" and metadata.get("uid", o["metadata"]["uid"]) != o["metadata"]["uid"]:  # a status is written whoever's it is
-            self.status(409, "Conflict", f'Precondition failed: UID in precondition: {metadata["uid"]}, UID in object meta: {o["metadata"]["uid"]}')
+            self.status(422, "Invalid", f'{o["kind"]} "{where["name"]}" is invalid: metadata.uid: Invalid value: "{metadata["uid"]}": field is immutable')
             return
         elif metadata.get("resourceVersion", o["metadata"]["resourceVersion"]) != o["metadata"]["resourceVersion"]:
             self.status(409, "Conflict", "the object has been modified; please apply your changes to the latest version and try again")

@@ -18,10 +18,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from test_ask import NS, PARTITION, Nodes, ended, good, in_effect  # noqa: E402
 from test_faults import SELECT, environment, objects, run, scenario  # noqa: E402
 
-def agent(api, node, version=None, ready=True):
+
+def agent(api, node, version=None, ready=True, image="registry.lab:5000/chaosd", suffix="", **metadata):
     if version is None:
         version = subprocess.run([CHAOSD, "version"], capture_output=True, text=True, check=True).stdout.split()[1]
-    api.put("pods", objects.pod(f"chaosd-agent-{node}", namespace=NS, node=node, ready=ready, labels={"app.kubernetes.io/name": "chaosd-agent", "app.kubernetes.io/version": version}))
+    pod = objects.pod(f"chaosd-agent-{node}{suffix}", namespace=NS, node=node, ready=ready, labels={"app.kubernetes.io/name": "chaosd-agent", "app.kubernetes.io/version": version}, **metadata)
+    pod["spec"]["containers"].append({"name": "agent", "image": image})  # after what somebody else put there
+    api.put("pods", pod)
 
 
 def check(s, api, code, fault=PARTITION):
@@ -41,6 +44,11 @@ def test_check_looks_for_agents():
         assert any("!!  node node-2 has an agent that is not ready" in x for x in check(s, api, 0))
         agent(api, "node-2", version="0.0.9")
         assert any("!!  the agent on node node-2 is of version 0.0.9, and this is " in x for x in check(s, api, 0))
+        for image, version in (("chaosd:0.0.8", "0.0.8"), ("registry.lab:5000/tools/chaosd:v0.0.7", "0.0.7"), ("chaosd:nightly", None), ("chaosd:0.0.8@sha256:" + 64 * "7", None)):
+            agent(api, "node-2", image=image)  # an overlay's tag stands above the label, where it is a version
+            said = [x for x in check(s, api, 0) if x.startswith("!!")]
+            assert (f"!!  the agent on node node-2 is of version {version}, and this is " in said[0]) if version else not said, (image, said)
+        agent(api, "node-2", version="0.0.9", suffix="-old", deletionTimestamp="2026-11-23T09:00:00Z")  # a roll-out's
         agent(api, "node-2")
         said = check(s, api, 0)
         assert "ok  an agent is ready on each of the 2 nodes of the selected pods" in said and not any(x.startswith(("!!", "no")) for x in said), said

@@ -57,8 +57,10 @@ def probe(config, *args, options=(), env=None, timeout=30):
 class Watch:
     """A watch that runs beside the test, its events in order."""
 
-    def __init__(self, config, *args, options=()):
-        self.p = subprocess.Popen([PROBE, "--kubeconfig", str(config), *options, "watch", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+    def __init__(self, config, *args, options=(), env=None):
+        """config None: a pod's own account, by options and env."""
+        options = [*(["--kubeconfig", str(config)] if config else []), *map(str, options)]
+        self.p = subprocess.Popen([PROBE, *options, "watch", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env or environment())
         self.lines, self.all = queue.Queue(), []
         threading.Thread(target=self.read, daemon=True).start()
 
@@ -311,6 +313,24 @@ def test_a_service_account():
         env = dict(environment(), HOME=str(DIR / "nobody"), KUBERNETES_SERVICE_HOST="127.0.0.1", KUBERNETES_SERVICE_PORT=str(api.port))
         r = subprocess.run([PROBE, "--account-dir", account, "get", "pods", "shop", "web-0"], capture_output=True, text=True, env=env, timeout=20 * SLOW)
         assert json.loads(r.stdout)["trouble"] == "ok", r.stdout + r.stderr
+
+
+def test_an_authority_that_is_replaced_is_read_again():
+    """A pod's, while it runs; what is no certificate is not taken for one."""
+    p = pki()
+    ca = DIR / "account" / "ca.crt"
+    ca.parent.mkdir(exist_ok=True)
+    (ca.parent / "token").write_text("pod-token")
+    ca.write_bytes((DIR / "pki/foreign.crt").read_bytes())
+    with shop(FakeApi(tls=(*p["server"], None), tokens={"pod-token": "drill"})) as api:
+        env = dict(environment(), HOME=str(DIR / "nobody"), KUBERNETES_SERVICE_HOST="127.0.0.1", KUBERNETES_SERVICE_PORT=str(api.port))
+        with Watch(None, "pods", options=("--account-dir", ca.parent), env=env) as w:
+            e = w.until("TROUBLED")
+            assert e["trouble"] == "unreachable" and "certificate" in e["why"], e
+            ca.write_text("none yet\n")
+            assert "certificate" in w.until("TROUBLED")["why"]
+            ca.write_bytes((DIR / "pki/ca.crt").read_bytes())
+            w.until("SYNCED")
 
 
 PLUGIN = """#!/bin/sh
