@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define PAUSE_MOST_NS (15 * NS_PER_S)
-enum { CONFLICTS_MOST = 3 }; /* another object of that name is one for good; writers that meet are one once */
+enum { CONFLICTS_MOST = 3 }; /* writers that meet are one once; what stays one is not ours */
 
 struct report {
     struct report_spec spec;
