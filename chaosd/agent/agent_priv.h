@@ -31,7 +31,9 @@ struct agent {
     struct timer *sweep, *ending;
     int proc_fd;
     int64_t swept_ns; /* when objects were last deleted */
-    unsigned not_deleted; /* how often in a row that failed */
+    unsigned not_deleted; /* sweeps in a row that failed */
+    unsigned deleting;    /* calls that are to delete them, under way */
+    bool delete_failed;   /* one of this sweep's did */
     bool faults_told, self_told; /* by the watches: all that there is */
     unsigned faults_missed, self_missed; /* attempts to follow them that failed, in a row; 0: they are followed */
     bool unknown;    /* the cluster has no node of our name, and that is said */

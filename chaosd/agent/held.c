@@ -185,11 +185,15 @@ void held_end_all(struct agent *a, const char *reason, const char *why) {
 static void on_deleted(const struct kube_answer *answer, void *arg) {
     struct agent *a = arg;
     const bool done = answer->trouble == KUBE_OK || answer->trouble == KUBE_NOT_FOUND || answer->trouble == KUBE_CONFLICT;
-    if (!done && !a->not_deleted)
+    if (!done && !a->not_deleted && !a->delete_failed)
         agent_log(NULL, "an object that is long over could not be deleted, and that is tried again: %s", answer->why);
     else if (answer->trouble == KUBE_OK)
         agent_log(NULL, "an object that is long over is deleted");
-    a->not_deleted = done ? 0 : a->not_deleted + 1;
+    a->delete_failed |= !done;
+    if (--a->deleting == 0) {
+        a->not_deleted = a->delete_failed ? a->not_deleted + 1 : 0;
+        a->delete_failed = false;
+    }
 }
 
 static int64_t again_ns(const struct agent *a) {
@@ -207,6 +211,8 @@ static void delete_object(struct agent *a, const struct kube_view *v) {
     const struct kube_deletion d = {.uid = v->uid, .grace_s = -1};
     if (kube_delete(a->kube, &kube_kinds[KUBE_NODEFAULTS], v->namespace, v->name, &d, on_deleted, a, &call, &err) < 0)
         agent_log(NULL, "%s: %s", v->name, err.text);
+    else
+        a->deleting++;
 }
 
 /* Also of what is not understood otherwise. */
@@ -220,7 +226,7 @@ static int64_t left_at(const json_t *object, const struct kube_view *v) {
 int64_t held_sweep(struct agent *a) {
     const struct kube_store *store = kube_watch_store(a->faults);
     const int64_t now = clock_wall_ns();
-    const bool again = a->swept_ns && loop_now() - a->swept_ns < again_ns(a); /* each event brings us here */
+    const bool again = a->deleting || (a->swept_ns && loop_now() - a->swept_ns < again_ns(a)); /* each event brings us here */
     int64_t next = 0;
     if (!again)
         a->swept_ns = loop_now();

@@ -169,7 +169,7 @@ def test_a_pod_ends_between_its_selection_and_the_act():
         d.wait("run/schedule")
         os.kill(pid, signal.SIGSTOP)
         try:
-            until("it is asked", lambda: [f for f in AGENTS.faults() if f["spec"]["pod"]["uid"] == victim["metadata"]["uid"]], 20)
+            until("it is asked", lambda: [f for f in AGENTS.faults() if f["spec"]["pod"]["uid"] == victim["metadata"]["uid"]], 30)
             LAB.kubectl("delete", "pod", "--namespace", "lab", victim["metadata"]["name"], "--grace-period=0", "--force")
             until("its network is gone", lambda: victim["metadata"]["uid"] not in "".join(read(f"/proc/{p}/cgroup") for p in networks(LAB).values()), 30)
         finally:
@@ -196,7 +196,7 @@ def test_far_ends_are_followed_as_they_are_replaced():
         new = until("etcd-0 has another address", lambda: next((address(p) for p in LAB.pods("etcd") if p["metadata"]["name"] == "etcd-0" and p["metadata"]["uid"] != etcd[0]["metadata"]["uid"]
                                                               and is_ready(p)), None), 40)[0]
         assert new != old
-        until("it is a far end too", lambda: not curl(victim, new), 4, 0)
+        until("it is a far end too", lambda: not curl(victim, new), 10, 0)
         d.still("apart")
         d.p.send_signal(signal.SIGINT)  # enough was seen: the rest of it is not waited for
         f = act(d.end(4), "apart")

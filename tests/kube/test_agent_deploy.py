@@ -166,7 +166,7 @@ def test_an_agents_crd_of_another_version_is_one_clear_error():
     other["spec"]["versions"][0]["name"] = "v1beta7"
     try:
         LAB.kubectl("create", "--filename", "-", input=json.dumps(other))
-        until("the other version is served", lambda: LAB.run("kubectl", "get", "--raw", "/apis/chaosd.io/v1beta7", check=False).returncode == 0, 20)
+        until("the other version is served", lambda: LAB.run("kubectl", "get", "--raw", "/apis/chaosd.io/v1beta7", check=False).returncode == 0, 60)
         LAB.kubectl("delete", "pod", "--namespace", NAMESPACE, "--all", "--timeout=60s", timeout=90)
         until("the agent says it", lambda: "chaosd.io/v1alpha1" in AGENTS.log("node-1"), 30, 0.5)
         said = next(line for line in AGENTS.log("node-1").splitlines() if "chaosd.io/v1alpha1" in line)
@@ -179,7 +179,7 @@ def test_an_agents_crd_of_another_version_is_one_clear_error():
         LAB.kubectl("delete", "crd", RESOURCE, "--timeout=60s", timeout=90)
         AGENTS.apply()
     # The agents that stood before the right one came take their work up without being started anew.
-    until("its work is taken up again", lambda: LAB.run("kubectl", "get", "--raw", "/apis/chaosd.io/v1alpha1", check=False).returncode == 0, 20)
+    until("its work is taken up again", lambda: LAB.run("kubectl", "get", "--raw", "/apis/chaosd.io/v1alpha1", check=False).returncode == 0, 60)
     name = AGENTS.ask(web()[0], "net-partition", 60, CUT, act=2, end=True)
     AGENTS.reaches(name, "Ended", "Failed", seconds=60)
     AGENTS.forget(name)

@@ -762,6 +762,19 @@ def test_objects_that_nobody_takes_away_go():
         assert lab.agent.object(young) and lab.agent.object(foreign)
 
 
+def test_objects_that_may_not_be_deleted_are_asked_for_ever_less_often():
+    with Lab(start=False) as lab:
+        lab.api.fault("DELETE", "/nodefaults", Status(403, "Forbidden"), times=None)
+        over = lab.agent.ask(lab.pod, wait=-120, seconds=30, status={"phase": "Ended"})
+        with lab.agent:
+            lab.agent.wait(lambda: "could not be deleted, and that is tried again" in lab.agent.log(), "the refusal")
+            time.sleep(4.5)
+            at = [r["at"] for r in lab.api.asked("DELETE", "/nodefaults")]
+            assert len(at) == 2 and at[1] - at[0] > 1.9 and lab.agent.log().count("could not be deleted") == 1, (at, lab.agent.log())
+            lab.api.faults.clear()
+            lab.agent.wait(lambda: not lab.agent.object(over), "its deletion", 10)
+
+
 def test_revert_on_the_node():
     with Lab() as lab:
         for act, kind in ((1, "net-partition"), (2, "pod-pause")):

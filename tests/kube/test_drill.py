@@ -171,7 +171,7 @@ def test_a_pod_is_evicted_and_a_budget_forbids_it():
         d = Drill(s, scenario("evict", f"  - {{name: ev, pod-evict: {{{ETCD}}}, at: 3s}}", duration="15s"), code=None)
         assert len(d.acts("ok", "pod-evict")) == 1 and d.summary["faults"][0]["observed"], d.acts("fail")
         LAB.kubectl("patch", "pdb", "--namespace", "lab", "web", "--type=merge", "--patch", '{"spec": {"minAvailable": 3}}')
-        until("the budget says 0", lambda: LAB.get("pdb", "--namespace", "lab", "web")["status"]["disruptionsAllowed"] == 0, 20)
+        until("the budget says 0", lambda: LAB.get("pdb", "--namespace", "lab", "web")["status"]["disruptionsAllowed"] == 0, 60)
         try:
             refused = Drill(s, scenario("evict-web", f"  - {{name: ev, pod-evict: {{{WEB}}}, at: 1s}}", duration="4s", settle="0s"), "--out", s.dir / "two", code=None)
             refused.events = events(s.dir / "two")
@@ -323,7 +323,7 @@ def replicas():
 def killed_in_mid_scale(s, hold):
     path = s.write("scale.yaml", scenario("killed", f"  - {{name: less, scale: {{{WEB}, by: -1}}, at: 1s, for: {hold}}}", duration="60s"))
     with subprocess.Popen(command(s, "run", path, "--yes", "--quiet", "--out", s.dir / "run"), env=s.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True):
-        until("two are wanted", lambda: replicas()[0] == 2, 30)
+        until("two are wanted", lambda: replicas()[0] == 2, 60)
         assert replicas()[1] and replicas()[2], replicas()
         # chaosd by its own record: the run's journal names its process
         pids = [int(p) for p in os.listdir("/proc") if p.isdigit() and str(s.dir / "scale.yaml") in read(f"/proc/{p}/cmdline") and read(f"/proc/{p}/comm").strip() == "chaosd"]
