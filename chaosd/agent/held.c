@@ -238,7 +238,8 @@ int64_t held_sweep(struct agent *a) {
         const int64_t due = left_at(object, &v);
         if (due <= now && !again && is_left(h, now - due) && !v.deleting_s)
             delete_object(a, &v);
-        const int64_t then = due > now ? due : now + again_ns(a);
+        const int64_t wait = a->swept_ns + again_ns(a) - loop_now();
+        const int64_t then = due > now ? due : now + (wait > 0 ? wait : 0);
         if (!next || then < next)
             next = then;
     }

@@ -7,7 +7,6 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
@@ -78,12 +77,22 @@ static const json_t *agents_container(const json_t *pod) {
     return NULL;
 }
 
+static bool is_version(const char *s) { /* three numbers */
+    for (int i = 0; i < 3; i++) {
+        const size_t digits = strspn(s, "0123456789");
+        if (!digits || s[digits] != (i < 2 ? '.' : 0))
+            return false;
+        s += digits + 1;
+    }
+    return true;
+}
+
 /* An overlay gives the image another tag, and leaves the label: a tag that is a version counts first. */
 static const char *version_of(const json_t *pod) {
     const char *image = json_str_or(agents_container(pod), "image", ""), *name = strrchr(image, '/');
     const char *tag = strchr(name ? name : image, ':');
     tag = tag && tag[1] == 'v' ? tag + 2 : tag ? tag + 1 : "";
-    if (isdigit((unsigned char)*tag) && strchr(tag, '.') && !strchr(tag, '@'))
+    if (is_version(tag))
         return tag;
     return json_str_or(json_at(pod, "metadata.labels"), "app.kubernetes.io/version", "");
 }

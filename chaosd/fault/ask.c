@@ -17,10 +17,9 @@
 
 /* --- in --- */
 
-/* Created, it may have been carried out by an agent that cannot say so; a signal is sent only once that is said. */
+/* Created, it may have been carried out by an agent that cannot say so. */
 static void on_silence(struct ask *a) {
     struct fault_act *act = a->act;
-    const bool once = !a->holds;
     if (!act)
         return;
     if (a->call && !a->created) { /* its own limit is about to come */
@@ -33,8 +32,8 @@ static void on_silence(struct ask *a) {
         object_refused(act, -EINPROGRESS, "the agent on node %s took it, and did not say within 10 s that it is in effect%s%s", a->node,
                        *a->message ? ": " : "", a->message);
     else
-        object_refused(act, once ? -EIO : -EINPROGRESS, "no agent answered on node %s: is one there? kubectl get pods -n %s", a->node, a->all->namespace);
-    if (once) /* nobody waits for it any more: it is not to come later */
+        object_refused(act, -EINPROGRESS, "no agent answered on node %s: is one there? kubectl get pods -n %s", a->node, a->all->namespace);
+    if (!a->holds) /* nobody waits for it any more: it is not to come later */
         ask_delete(a);
 }
 
@@ -97,12 +96,12 @@ static void on_no_word(struct ask *a) {
     const int64_t last = a->deadline_ns + a->drain_ns + PAST_NS;
     if (!act)
         return;
-    ask_say_end(a, why);
     const int64_t now = loop_now();
     if (now >= last) {
-        act->revert_failed(act, why);
+        ask_unheard(a, NULL);
         return;
     }
+    ask_say_end(a, NULL, why);
     if (!a->call) /* it may not have arrived; and by the node's clock the deadline, or even the beginning, may be still to come */
         ask_end(a);
     timer_at(a->timer, now + WORD_NS < last ? now + WORD_NS : last);

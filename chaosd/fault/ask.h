@@ -65,7 +65,9 @@ int ask_spec(struct ask *a, const struct pod *victim, json_t **ret, struct error
 int ask_peers(struct fault_act *act, json_t **ret, struct error *err);
 
 int ask_create(struct ask *a, const json_t *object, struct error *err);
-void ask_say_end(const struct ask *a, char out[ASK_WHY]); /* that nobody told of it, and when it ends by itself */
+/* That nobody told of it, and when it ends by itself. why: what stood in the way; NULL: not known. */
+void ask_say_end(const struct ask *a, const char *why, char out[ASK_WHY]);
+void ask_unheard(struct ask *a, const char *why); /* the act's end, of which nothing will be heard any more; why: as above */
 /* Each of its calls to the act may end it, or the run's phase; the ask itself stays. */
 void ask_told(struct ask *a, const struct node_fault_status *s, int64_t seen_ns);
 void ask_end(struct ask *a);       /* asks its agent to end it now */

@@ -40,18 +40,21 @@ static void deleted_unheard(const struct ask *a, const char *what) {
     a->act->reverted(a->act, why, NULL);
 }
 
-void ask_say_end(const struct ask *a, char out[ASK_WHY]) {
+void ask_say_end(const struct ask *a, const char *why, char out[ASK_WHY]) {
     char stamp[TIMESTAMP_SIZE];
+    why = *a->all->blind || !why ? a->all->blind : why;
     timestamp_format(a->deadline_wall_ns, stamp);
-    snprintf(out, ASK_WHY, "no word of its end from the agent on node %s (NodeFault %s/%s)%s%s; the node ends it by itself at %s by its own clock", a->node,
-             a->all->namespace, a->name, *a->all->blind ? ": " : "", a->all->blind, stamp);
+    snprintf(out, ASK_WHY, "no word of its end from the agent on node %s (NodeFault %s/%s)%s%.500s; the node ends it by itself at %s by its own clock", a->node,
+             a->all->namespace, a->name, *why ? ": " : "", why, stamp);
 }
 
-static void unheard(struct ask *a, const char *why) {
+void ask_unheard(struct ask *a, const char *why) {
     char text[ASK_WHY];
-    if (!*a->all->blind)
-        snprintf(a->all->blind, sizeof a->all->blind, "%s", why);
-    ask_say_end(a, text);
+    if (!a->accepted && !*a->all->blind && loop_now() >= a->deadline_ns + a->drain_ns) {
+        a->act->reverted(a->act, "no agent answered for it, and its deadline is past", NULL);
+        return;
+    }
+    ask_say_end(a, why, text);
     a->act->revert_failed(a->act, text);
 }
 
@@ -83,7 +86,7 @@ static void on_deleted(const struct kube_answer *answer, void *arg) {
     if (waited_for && done)
         deleted_unheard(a, "its NodeFault was deleted before anything was heard of it");
     else if (waited_for)
-        unheard(a, answer->why);
+        ask_unheard(a, answer->why);
     changed(a->all);
 }
 
@@ -133,7 +136,7 @@ static void vanished(struct ask *a) {
         return;
     a->gone = true;
     if (a->act && !a->in && !a->leaving)
-        object_refused(a->act, -EIO, "its NodeFault %s/%s was deleted by somebody else", a->all->namespace, a->name);
+        object_refused(a->act, !a->holds && a->accepted ? -EINPROGRESS : -EIO, "its NodeFault %s/%s was deleted by somebody else", a->all->namespace, a->name);
     else if (a->act && a->holds && !a->over)
         deleted_unheard(a, "its NodeFault was deleted by somebody else");
     changed(a->all);
@@ -171,7 +174,7 @@ static void on_told(const struct kube_event *e, void *arg) {
 /* --- creating and changing --- */
 
 static void not_created(struct ask *a, const struct kube_answer *answer) {
-    a->gone = !answer->unknown || (!a->holds && !a->leaving); /* what may be there after all is deleted when the act is taken back */
+    a->gone = !answer->unknown; /* what may be there after all is deleted: of what is held when the act is taken back */
     if (a->leaving && !a->gone)
         return;
     if (a->leaving)
@@ -181,6 +184,8 @@ static void not_created(struct ask *a, const struct kube_answer *answer) {
                        a->all->namespace);
     else
         object_refused(a->act, answer->unknown ? -EINPROGRESS : -EIO, "%s", answer->why);
+    if (!a->gone && !a->holds)
+        ask_delete(a);
 }
 
 static void on_created(const struct kube_answer *answer, void *arg) {

@@ -59,7 +59,8 @@ static void refused(struct ask *a, const struct node_fault_status *s) {
         return;
     }
     act->rule = by_rule(reason) ? reason : NULL;
-    object_refused(act, act->rule ? -EBUSY : -EIO, "the agent on node %s: %s%s%s", a->node, reason, s->message ? ": " : "", s->message ? s->message : "");
+    const bool unclear = !a->holds && strcmp(reason, "Lost") == 0; /* its agent began anew, and does not know whether the signal was sent */
+    object_refused(act, act->rule ? -EBUSY : unclear ? -EINPROGRESS : -EIO, "the agent on node %s: %s%s%s", a->node, reason, s->message ? ": " : "", s->message ? s->message : "");
 }
 
 /* A node that is behind begins later by as much, and all figures count from when it was asked. */
@@ -77,7 +78,7 @@ static void say_late(struct ask *a, const struct node_fault_status *s) {
 static void say_early(struct ask *a, const struct node_fault_status *s) {
     const int64_t early = a->deadline_ns - loop_now();
     char text[ASK_WHY], took[32];
-    if (s->phase != NODE_FAULT_ENDED || (s->reason && *s->reason) || early < OFF_NS)
+    if (s->phase != NODE_FAULT_ENDED || (s->reason && *s->reason) || (s->message && *s->message) || early < OFF_NS)
         return;
     format_duration(early / NS_PER_MS * NS_PER_MS, took, sizeof took);
     snprintf(text, sizeof text, "it ended %s before its deadline: the clock of node %s is ahead of this machine's", took, a->node);
@@ -88,11 +89,13 @@ static void became_effective(struct ask *a, const struct node_fault_status *s, i
     a->in = true;
     if (a->leaving) /* it came too late to be told, and the timer is that of its end */
         return;
-    a->due = a->holds ? NULL : on_kept;
-    if (a->holds)
-        timer_stop(a->timer);
-    else
-        timer_after(a->timer, KEPT_NS);
+    if (!a->pausing && !a->deletion) { /* else it is on its way out already, and the timer is that of the next try */
+        a->due = a->holds ? NULL : on_kept;
+        if (a->holds)
+            timer_stop(a->timer);
+        else
+            timer_after(a->timer, KEPT_NS);
+    }
     a->act->told = told_of(a, s, seen_ns);
     a->act->in_effect(a->act, 0, NULL);
     say_late(a, s);

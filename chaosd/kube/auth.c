@@ -169,6 +169,12 @@ int kube_auth_get(struct kube_auth *a, struct kube_credentials **ret, struct err
     return rc;
 }
 
+bool kube_auth_reread(struct kube_auth *a, const struct kube_credentials *c) {
+    if (c == a->now && a->config->user.token_file && !a->config->user.exec)
+        read_token(a, NULL);
+    return a->now != c;
+}
+
 bool kube_auth_refused(struct kube_auth *a, const struct kube_credentials *c) {
     const struct kube_user *u = &a->config->user;
     if (c != a->now)
@@ -177,8 +183,5 @@ bool kube_auth_refused(struct kube_auth *a, const struct kube_credentials *c) {
         kube_credentials_release(take_ptr(a->now));
         return true;
     }
-    if (!u->token_file)
-        return false;
-    read_token(a, NULL);
-    return a->now != c;
+    return kube_auth_reread(a, c);
 }

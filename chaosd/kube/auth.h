@@ -23,6 +23,8 @@ void kube_auth_free(struct kube_auth *a); /* NULL-safe; credentials that are hel
 /* *ret is held for the caller. -EAGAIN: a program is being asked. Else why there are none; a program that failed is asked again a
  * second later at the earliest. */
 int kube_auth_get(struct kube_auth *a, struct kube_credentials **ret, struct error *err);
-/* The server did not take these, or its certificate is not of the authority that they name. True: kube_auth_get may have others. */
+/* The server did not take these. True: kube_auth_get may have others. */
 bool kube_auth_refused(struct kube_auth *a, const struct kube_credentials *c);
+/* The server's certificate is not of the authority that they name. True: the file that it was read from says another by now. No program is asked. */
+bool kube_auth_reread(struct kube_auth *a, const struct kube_credentials *c);
 void kube_credentials_release(struct kube_credentials *c); /* NULL-safe */

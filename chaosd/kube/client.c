@@ -269,9 +269,17 @@ static bool worth_another(const struct kube_call *c, const struct kube_answer *a
     }
 }
 
+/* Once a call. */
+static bool has_others(const struct kube_call *c, const struct kube_answer *a, const struct http_result *r) {
+    if (c->renewed)
+        return false;
+    if (a->trouble == KUBE_UNAUTHORIZED)
+        return kube_auth_refused(c->kube->auth, c->credentials);
+    return r->error == HTTP_TLS && (c->repeat || !r->sent) && kube_auth_reread(c->kube->auth, c->credentials);
+}
+
 static bool try_again(struct kube_call *c, const struct kube_answer *a, const struct http_result *r) {
-    const bool not_taken = a->trouble == KUBE_UNAUTHORIZED || r->error == HTTP_TLS; /* we by the server, or it by us: its authority may be new */
-    if (not_taken && !c->renewed && kube_auth_refused(c->kube->auth, c->credentials)) {
+    if (has_others(c, a, r)) {
         c->renewed = true;
         timer_at(c->timer, 1);
         return true;

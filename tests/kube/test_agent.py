@@ -186,7 +186,7 @@ def test_a_pod_ends_between_its_selection_and_the_act():
 def test_far_ends_are_followed_as_they_are_replaced():
     whole("web")
     victim, target, *_ = web()
-    with KubeDrill(LAB, scenario(fault("apart", "net-partition", f"{only(victim)}, direction: both, target: {{selector: {{labelSelectors: {{app: etcd}}}}}}", "1s", "50s"), duration="54s")) as d:
+    with KubeDrill(LAB, scenario(fault("apart", "net-partition", f"{only(victim)}, direction: both, target: {{selector: {{labelSelectors: {{app: etcd}}}}}}", "1s", "290s"), duration="300s"), timeout=330) as d:
         etcd = sorted(LAB.pods("etcd"), key=lambda p: p["metadata"]["name"])
         assert curl(victim, address(etcd[0])), "before"
         d.wait("fault/act", "ok", fault="apart")

@@ -199,15 +199,35 @@ def test_nobody_answers():
         a = run(s, api, PARTITION, duration="12s", code=2)
         why, spec = a.one("act", "unknown")["data"]["why"], api.asked_for[0]["spec"]
         assert why == f"no agent answered on node {spec['node']}: is one there? kubectl get pods -n {NS}", why
-        assert 9.9e9 < a.one("act", "unknown")["t"] - a.one("act", "invoke")["t"] < 11e9 * SLOW and gone(api)
+        assert 9.9e9 < a.one("act", "unknown")["t"] - a.one("act", "invoke")["t"] < 14e9 * SLOW and gone(api)
         assert a.one("revert", "ok")["data"]["why"] == ("its NodeFault was deleted before anything was heard of it; an agent that has it and does not hear of that ends it at "
                                                         f"{spec['deadline']} by its own clock"), a.all
         nothing_left(s)
         text = " ".join(tap.chaosd("report", s.dir / "out").stdout.split())
         assert f"hit #1 may have been carried out, unseen: {why}" in text and "was never seen in effect: no agent answered" in text and "There was nothing to revert" not in text, text
-    with Nodes().begin(lambda o: ()) as api, Scratch() as s:  # a signal is sent by who could say that it took the object: none was
-        a = run(s, api, f"pod-kill: {{{SELECT}}}", duration="12s")
-        assert "no agent answered" in a.one("act", "fail")["data"]["why"] and gone(api), a.all
+    with Nodes().begin(lambda o: ()) as api, Scratch() as s:
+        a = run(s, api, f"pod-kill: {{{SELECT}}}", duration="12s", code=2)
+        assert "no agent answered" in a.one("act", "unknown")["data"]["why"] and gone(api), a.all
+
+
+def test_whether_a_signal_was_sent_is_not_known():
+    """By an agent that began anew, and where somebody deleted an object that was taken."""
+    lost = {"phase": "Failed", "reason": "Lost", "message": "the agent started anew: whether the signal was sent, and what came of it, is not known"}
+    with Nodes().begin(lambda o: [(0.02, accepted()), (0.1, lost)]) as api, Scratch() as s:
+        a = run(s, api, f"pod-kill: {{{SELECT}}}", code=2)
+        assert lost["message"] in a.one("act", "unknown")["data"]["why"] and gone(api), a.all
+    with Nodes().begin(lambda o: [(0.02, accepted())]) as api, Scratch() as s:
+        threading.Timer(3, lambda: api.delete("nodefaults", api.asked_for[0]["metadata"]["name"], NS)).start()
+        a = run(s, api, f"pod-kill: {{{SELECT}}}", duration="6s", code=2)
+        assert "was deleted by somebody else" in a.one("act", "unknown")["data"]["why"], a.all
+
+
+def test_a_signal_that_comes_while_its_object_cannot_be_deleted():
+    """The run ends all the same."""
+    with Nodes().begin(lambda o: [(0.02, accepted()), (11, in_effect(proof=PROOF)), (0.3, ended())]) as api, Scratch() as s:
+        api.fault("DELETE", "/nodefaults", Status(403, "Forbidden"), times=None)
+        a = run(s, api, f"pod-kill: {{{SELECT}}}", duration="13s")
+        assert a.one("act", "unknown") and a.one("observed", "info") and len(api.asked("DELETE", "/nodefaults")) >= 2, a.all
 
 
 def test_a_signal_that_nobody_waits_for_is_not_sent_later():
@@ -216,7 +236,7 @@ def test_a_signal_that_nobody_waits_for_is_not_sent_later():
         a = run(s, api, f"pod-kill: {{{SELECT}}}", duration="16s")
         asked, deleted = api.asked("POST", "/nodefaults")[0], api.asked("DELETE", "/nodefaults")[0]
         assert "took it, and did not say within 10 s" in a.one("act", "unknown")["data"]["why"] and gone(api), a.all
-        assert 9.9 < deleted["at"] - asked["at"] < 11 * SLOW, (asked, deleted)
+        assert 9.9 < deleted["at"] - asked["at"] < 14 * SLOW, (asked, deleted)
 
 
 def test_an_agent_that_took_it_says_what_it_waits_for():
@@ -252,7 +272,9 @@ def test_what_nobody_answered_is_taken_away():
         p.send_signal(signal.SIGINT)  # the end waits, but not for ever
         out = p.communicate(timeout=60 * SLOW)[0]
         took, tries = time.monotonic() - began, len(api.asked("DELETE", "/nodefaults"))
-        assert Acts(s).one("act", "unknown") and "no word of its end" in Acts(s).one("revert", "fail")["data"]["why"] and not gone(api) and 15 < took < 15 + 2 + 8 * SLOW and 5 <= tries <= 10, (took, tries, out)
+        a = Acts(s)
+        assert a.one("act", "unknown") and a.one("revert", "ok")["data"]["why"] == "no agent answered for it, and its deadline is past", a.all
+        assert not gone(api) and 15 < took < 15 + 2 + 16 * SLOW and 5 <= tries <= 20, (took, tries, out)
 
 
 def test_no_agents_at_all():
@@ -323,7 +345,7 @@ def test_a_clock_that_is_off_is_told():
     for steps, words in ((behind, f"it began 600ms after node NODE had taken it: {began}"),
                          (lambda o: [(0.02, in_effect(proof=PROOF)), (1, ended())], "before its deadline: the clock of node NODE is ahead of this machine's")):
         with Nodes().begin(steps) as api, Scratch() as s:
-            a = run(s, api, PARTITION.replace("1s", "3s"), duration="4s")
+            a = run(s, api, PARTITION.replace("1s", "3s"), duration="4s", code=2)
             why = a.one("trouble")["data"]["why"]
             assert words.replace("NODE", api.asked_for[0]["spec"]["node"]) in why, why
             assert a.one("act", "ok") and a.one("revert", "ok"), a.all

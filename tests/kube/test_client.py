@@ -327,10 +327,14 @@ def test_an_authority_that_is_replaced_is_read_again():
         with Watch(None, "pods", options=("--account-dir", ca.parent), env=env) as w:
             e = w.until("TROUBLED")
             assert e["trouble"] == "unreachable" and "certificate" in e["why"], e
-            ca.write_text("none yet\n")
-            assert "certificate" in w.until("TROUBLED")["why"]
             ca.write_bytes((DIR / "pki/ca.crt").read_bytes())
             w.until("SYNCED")
+            (ca.parent / "token").write_text("pod-token-2")  # both are read anew, and what is no certificate is not taken
+            ca.write_text("none yet\n")
+            api.tokens = {"pod-token-2": "drill"}
+            api.cut_watches()
+            api.put("pods", objects.pod("web-9"))
+            assert w.until("ADDED", "web-9") and "certificate" not in json.dumps(w.all[-4:]), w.all
 
 
 PLUGIN = """#!/bin/sh
@@ -389,6 +393,15 @@ def test_a_credential_that_expires_or_is_refused_is_fetched_anew():
             w.until("SYNCED")
             eventually(lambda: runs() >= 3, 8)
             assert not [e for e in w.all if e["what"] == "TROUBLED"]
+
+
+def test_a_credential_program_is_not_asked_because_of_a_certificate():
+    p = pki()
+    with shop(FakeApi(tls=(*p["server-foreign"], None))) as api:
+        c = plugin(api, credential(token=SECRET))
+        c.write_text(c.read_text().replace('"server"', '"certificate-authority": "pki/ca.crt", "server"'))
+        a = probe(c, "get", "pods", "shop", "web-0")
+        assert a["trouble"] == "unreachable" and "certificate" in a["why"] and runs() == 1, (a, runs())
 
 
 def test_a_credential_program_that_fails():

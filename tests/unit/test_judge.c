@@ -265,14 +265,16 @@ enum {
     DEAD_LOAD = 2048,
     REVERT_FAILS = 4096,
     OVER_LIMIT = 8192,
-    NEVER_READY = 16384
+    NEVER_READY = 16384,
+    UNANSWERED = 32768
 };
 
 static void build(struct fixture *f, int flags) {
-    fixture_init(f, flags & (UNREVERTED | REVERTED | REVERT_FAILS) ? HEAD(LOAD "," PAUSE) : HEAD(LOAD "," FAULTS));
+    const bool held = flags & (UNREVERTED | REVERTED | REVERT_FAILS | UNANSWERED);
+    fixture_init(f, held ? HEAD(LOAD "," PAUSE) : HEAD(LOAD "," FAULTS));
     if (flags & OVER_LIMIT)
         json_object_set_new(f->h.header, "expect", json_pack("[s]", "availability > 100%"));
-    const char *fault = flags & (UNREVERTED | REVERTED | REVERT_FAILS) ? "pause" : "kill";
+    const char *fault = held ? "pause" : "kill";
     char data[128];
     snprintf(data, sizeof data, "{\"id\":1,\"fault\":\"%s\",\"occurrence\":1,\"why\":\"no candidate\"}", fault);
     fixture_requests(f, 0, 5000, 10, flags & DEAD_LOAD ? OUTCOME_BAD : OUTCOME_GOOD);
@@ -285,9 +287,9 @@ static void build(struct fixture *f, int flags) {
         event(f, at, "fault/act", "invoke", "k", data);
     if (flags & FAILED_ACT)
         event(f, at, "fault/act", "fail", "k", data);
-    else if (!(flags & (NO_ACT | SKIPPED_ACT)))
+    else if (!(flags & (NO_ACT | SKIPPED_ACT | UNANSWERED)))
         event(f, at, "fault/act", "ok", "k", data);
-    if (!(flags & (NO_ACT | SKIPPED_ACT | FAILED_ACT | UNSEEN)))
+    if (!(flags & (NO_ACT | SKIPPED_ACT | FAILED_ACT | UNSEEN | UNANSWERED)))
         event(f, at, "fault/observed", "info", "", "{\"id\":1}");
     if (flags & REVERT_FAILS)
         event(f, 3000, "fault/revert", "fail", "", "{\"id\":1,\"why\":\"EIO\"}");
@@ -327,6 +329,9 @@ static void test_verdicts(void **state) {
         {UNSEEN, VERDICT_INCONCLUSIVE, "kill #1 on etcd-0 was never seen in effect."},
         {UNREVERTED, VERDICT_FAIL, "pause #1 on etcd-0 was not reverted."},
         {UNREVERTED | NO_END, VERDICT_INCONCLUSIVE, NULL}, /* the record just ends: unknown is not failure */
+        {UNANSWERED, VERDICT_INCONCLUSIVE, NULL},
+        {UNANSWERED | REVERTED, VERDICT_INCONCLUSIVE, NULL},
+        {UNANSWERED | NO_END, VERDICT_INCONCLUSIVE, NULL},
         {REVERT_FAILS, VERDICT_FAIL, "pause #1 on etcd-0 was not reverted: EIO."},
         {REVERT_FAILS | NO_END, VERDICT_FAIL, NULL},
         {REVERT_FAILS | REVERTED, VERDICT_PASS, NULL}, /* at the second try */
@@ -346,6 +351,8 @@ static void test_verdicts(void **state) {
             assert_int_equal(check(j, "complete")->verdict, VERDICT_PASS);
             assert_string_equal(check(j, "observed")->why, "kill was never carried out: no candidate.");
         }
+        if (rows[i].flags == (UNANSWERED | NO_END)) /* carried out or not, it was not undone here */
+            assert_string_equal(check(j, "reverted")->why, "pause #1 on etcd-0 may have been carried out: its end was not seen: the history stops before.");
         judgement_free(j);
         fixture_free(&f);
     }
