@@ -195,12 +195,16 @@ static void on_no_proof(void *arg) {
     run_step(r);
 }
 
+/* What is on its way to somebody else may have arrived: what is held is to be taken back, of what is not the effect may still be seen. */
+static void no_answer(struct act *a, const char *why) {
+    tell(a, "fault/act", "unknown", why, NULL);
+    a->state = a->kind->holds ? ACT_INJECTED : ACT_OVER;
+}
+
 static void begin_revert(struct act *a) {
     struct error err;
-    if (a->state == ACT_INJECTING && a->kind->holds && (!a->kind->bounded || a->kind->needs & CLUSTER_AGENTS)) { /* what is on its way is taken back, whether or not it arrived */
-        tell(a, "fault/act", "unknown", "the run ended before it was known to be in effect", NULL);
-        a->state = ACT_INJECTED;
-    }
+    if (a->state == ACT_INJECTING && (!a->kind->holds || !a->kind->bounded || a->kind->needs & CLUSTER_AGENTS))
+        no_answer(a, "the run ended before it was known to be in effect");
     if (a->state == ACT_INJECTING) {
         act_failed(a, "the run ended before it was in effect");
         return;
@@ -248,24 +252,19 @@ static void became_effective(struct act *a) {
         begin_revert(a); /* what cannot be timed is not kept; the reaper stands behind it */
 }
 
-/* No answer came: what is held is taken back at once, of what is not the effect may still be seen. */
-static void perhaps(struct act *a, const char *why) {
-    tell(a, "fault/act", "unknown", why, NULL);
-    a->state = a->kind->holds ? ACT_INJECTED : ACT_OVER;
-    begin_revert(a);
-}
-
 static void kind_in_effect(struct fault_act *pub, int rc, const struct error *why) {
     struct act *a = (struct act *)pub;
     struct run *r = a->run;
     if (a->state != ACT_INJECTING)
         return;
-    if (rc == -EINPROGRESS)
-        perhaps(a, why->text);
-    else if (rc < 0)
+    if (rc == -EINPROGRESS) {
+        no_answer(a, why->text);
+        begin_revert(a);
+    } else if (rc < 0) {
         act_not_done(a, rc, why->text);
-    else
+    } else {
         became_effective(a);
+    }
     run_step(r);
 }
 

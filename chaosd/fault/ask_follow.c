@@ -134,10 +134,10 @@ static bool is_whole(struct ask *a, const json_t *object) {
 static void vanished(struct ask *a) {
     if (a->deletion) /* ours: its answer is about to come */
         return;
+    if (a->act && !a->in && !a->leaving) /* an agent may have begun, and had no time to say so */
+        object_refused(a->act, -EINPROGRESS, "its NodeFault %s/%s was deleted by somebody else", a->all->namespace, a->name);
     a->gone = true;
-    if (a->act && !a->in && !a->leaving)
-        object_refused(a->act, !a->holds && a->accepted ? -EINPROGRESS : -EIO, "its NodeFault %s/%s was deleted by somebody else", a->all->namespace, a->name);
-    else if (a->act && a->holds && !a->over)
+    if (a->act && a->holds && !a->over)
         deleted_unheard(a, "its NodeFault was deleted by somebody else");
     changed(a->all);
 }

@@ -216,10 +216,22 @@ def test_whether_a_signal_was_sent_is_not_known():
     with Nodes().begin(lambda o: [(0.02, accepted()), (0.1, lost)]) as api, Scratch() as s:
         a = run(s, api, f"pod-kill: {{{SELECT}}}", code=2)
         assert lost["message"] in a.one("act", "unknown")["data"]["why"] and gone(api), a.all
+    for fault in (f"pod-kill: {{{SELECT}}}", PARTITION.replace("1s", "5s")):
+        with Nodes().begin(lambda o: [(0.02, accepted())]) as api, Scratch() as s:
+            threading.Thread(target=delete_first, args=(api,)).start()
+            a = run(s, api, fault, duration="6s", code=2)
+            assert "was deleted by somebody else" in a.one("act", "unknown")["data"]["why"], a.all
+            assert "pod-kill" in fault or a.one("revert", "ok")["data"]["why"].startswith("its NodeFault was deleted by somebody else; an agent that has it"), a.all
+            nothing_left(s)
     with Nodes().begin(lambda o: [(0.02, accepted())]) as api, Scratch() as s:
-        threading.Timer(3, lambda: api.delete("nodefaults", api.asked_for[0]["metadata"]["name"], NS)).start()
-        a = run(s, api, f"pod-kill: {{{SELECT}}}", duration="6s", code=2)
-        assert "was deleted by somebody else" in a.one("act", "unknown")["data"]["why"], a.all
+        a = run(s, api, f"pod-kill: {{{SELECT}}}", duration="2s", code=2)
+        assert a.one("act", "unknown")["data"]["why"] == "the run ended before it was known to be in effect" and gone(api), a.all
+
+
+def delete_first(api):
+    until(lambda: api.asked_for, "it is asked")
+    time.sleep(0.5)
+    api.delete("nodefaults", api.asked_for[0]["metadata"]["name"], NS)
 
 
 def test_a_signal_that_comes_while_its_object_cannot_be_deleted():
@@ -299,7 +311,7 @@ def test_it_is_ended_from_outside():
         a = run(s, api, PARTITION)  # said at once
         assert a.one("act", "ok") and "Lost: its filter is gone" in a.one("revert", "ok")["data"]["why"], a.all
     with Nodes().begin(lambda o: [(0.02, in_effect(proof=PROOF))]) as api, Scratch() as s:
-        threading.Timer(1.2, lambda: api.delete("nodefaults", api.asked_for[0]["metadata"]["name"], NS)).start()
+        threading.Thread(target=delete_first, args=(api,)).start()
         a = run(s, api, PARTITION.replace("1s", "20s"), duration="22s", rest="at: [100ms]")
         assert a.one("revert", "ok")["data"]["why"].startswith("its NodeFault was deleted by somebody else; an agent that has it"), a.all
         assert a.one("revert", "ok")["t"] - a.one("act", "ok")["t"] < 5e9
