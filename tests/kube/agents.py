@@ -51,11 +51,11 @@ class Agents:
 
     def apply(self):
         self.lab.kubectl("apply", "-k", self.folder)
-        self.lab.kubectl("rollout", "status", "--namespace", NAMESPACE, "daemonset/chaosd-agent", f"--timeout={60 * PATIENCE}s", timeout=90)
+        self.lab.kubectl("rollout", "status", "--namespace", NAMESPACE, "daemonset/chaosd-agent", f"--timeout={180 * PATIENCE}s", timeout=210)
         return self
 
     def delete(self):
-        self.lab.kubectl("delete", "-k", self.folder, "--ignore-not-found", f"--timeout={60 * PATIENCE}s", timeout=90)
+        self.lab.kubectl("delete", "-k", self.folder, "--ignore-not-found", f"--timeout={180 * PATIENCE}s", timeout=210)
 
     # --- what the API server has ---
 

@@ -225,7 +225,7 @@ def test_a_laptop_needs_no_root():
     for path in (SCRATCH, home, *home.iterdir()):
         os.chown(path, 65533, 65533)
     LAB.kubectl("apply", "--filename", SCRATCH / "shop.yaml")
-    LAB.kubectl("rollout", "status", "--namespace", "shop", "deployment/web", "--timeout=60s")
+    LAB.kubectl("rollout", "status", "--namespace", "shop", "deployment/web", "--timeout=120s", timeout=150)
     as_user = ("env", "-u", "CHAOSD_STATE_DIR", "-u", "XDG_STATE_HOME", "-C", home, f"HOME={home}", f"KUBECONFIG={home}/config",
                "setpriv", "--reuid=65533", "--regid=65533", "--clear-groups", home / "chaosd")
     p = LAB.run(*as_user, "run", "first.yaml", "--yes", check=False)
@@ -267,7 +267,7 @@ def test_the_sweep_puts_back_what_was_left():
 def clean():
     for what in (("namespace", "shop", "chaosd"), ("clusterrole,clusterrolebinding", "--selector", "app.kubernetes.io/name=chaosd"),
                  ("clusterrolebinding", "chaosd-observe-cluster", "chaosd-sweep")):
-        LAB.kubectl("delete", *what, "--ignore-not-found", "--timeout=120s", timeout=150)
+        LAB.kubectl("delete", *what, "--ignore-not-found", "--timeout=240s", timeout=270)
 
 
 with LAB:

@@ -113,6 +113,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
     bin_dir = "/usr/lib/cni"
     conf_dir = "/run/cni"
 K
+  # syncFrequency: a pod whose container was gone when it was to be killed is looked at again only then, after a minute and more where it is not set.
   cat >/run/kubelet.yaml <<K
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -130,6 +131,7 @@ oomScoreAdj: 0
 protectKernelDefaults: true
 readOnlyPort: 0
 resolvConf: /run/resolv.conf
+syncFrequency: $((5 * patience))s
 volumePluginDir: /var/lib/kubelet/plugins-exec
 K
 }
