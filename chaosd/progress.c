@@ -36,6 +36,8 @@ static bool say_act(struct buf *b, const char *phase, const char *kind, const ch
             buf_printf(b, ", %s by its own answer %.1f ms before", role, ms(d, "at", "role_seen"));
     } else if (strcmp(phase, "fail") == 0) {
         buf_printf(b, "%s: %s %s failed: %s", fault, kind, target, json_str_or(d, "why", ""));
+    } else if (strcmp(phase, "unknown") == 0) {
+        buf_printf(b, "%s on %s may have been carried out, unseen: %s", kind, target, json_str_or(d, "why", ""));
     } else {
         return false;
     }
@@ -49,7 +51,7 @@ static bool say_packets(struct buf *b, const json_t *d) {
     return packets >= 0;
 }
 
-/* Of network faults, whose effect no pod tells. */
+/* Of network faults, whose effect no pod tells; and of all, what went wrong. */
 static bool say_fault(struct buf *b, const char *op, const char *phase, const char *kind, const char *target, const json_t *d) {
     if (strcmp(op, "fault/trouble") == 0) {
         buf_printf(b, "%s on %s is not in effect as asked: %s", kind, target, json_str_or(d, "why", ""));
@@ -57,6 +59,10 @@ static bool say_fault(struct buf *b, const char *op, const char *phase, const ch
     }
     if (strcmp(op, "fault/measured") == 0 && json_object_get(d, "rtt_ns") && json_object_get(d, "rtt_after_ns")) {
         buf_printf(b, "%s on %s measured: round trips %+.3g ms", kind, target, ms(d, "rtt_ns", "rtt_after_ns"));
+        return true;
+    }
+    if (strcmp(op, "fault/revert") == 0 && strcmp(phase, "fail") == 0) {
+        buf_printf(b, "%s on %s is NOT REVERTED: %s", kind, target, json_str_or(d, "why", ""));
         return true;
     }
     bool over = strcmp(op, "fault/revert") == 0 && strcmp(phase, "ok") == 0;

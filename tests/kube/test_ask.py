@@ -286,6 +286,7 @@ def test_what_nobody_answered_is_taken_away():
         took, tries = time.monotonic() - began, len(api.asked("DELETE", "/nodefaults"))
         a = Acts(s)
         assert a.one("act", "unknown") and a.one("revert", "ok")["data"]["why"] == "no agent answered for it, and its deadline is past", a.all
+        assert f"net-partition on {a.one('act', 'unknown')['target']} may have been carried out, unseen: no agent answered on node" in out, out
         assert not gone(api) and 15 < took < 15 + 2 + 16 * SLOW and 5 <= tries <= 20, (took, tries, out)
 
 
