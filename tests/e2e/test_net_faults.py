@@ -138,7 +138,7 @@ def test_a_share_is_lost_without_netem_too():
 @patient
 def test_what_was_done_is_measured():
     with Drill(scenario(fault("lossy", "net-loss", f"{ZERO}\nmeasure: true\ntarget: {{selector: {{labelSelectors: {{app: web}}}}}}\nloss: {{loss: 30%}}", "1s", "2s"),
-                        fault("cut", "net-partition", f"selector: {{pods: [web-2]}}\nmeasure: true\nexternalTargets: [web-1, 10.0.0.0/8]", "1s", "500ms"),
+                        fault("cut", "net-partition", f"selector: {{pods: [web-2]}}\nmeasure: true\nexternalTargets: [web-1, 10.99.0.0/16]", "1s", "500ms"),  # not web-0, whose requests web-2 is to answer
                         duration="6s")) as d:
         faults = {f["name"]: f for f in d.end(0)["faults"]}
         if d.find("self/stall"):
