@@ -62,7 +62,7 @@ class Agents:
     def pods(self):
         """By node: those that are not on their way out."""
         items = self.lab.get("pods", "--namespace", NAMESPACE, "--selector", "app.kubernetes.io/name=chaosd-agent")["items"]
-        return {p["spec"]["nodeName"]: p for p in items if "deletionTimestamp" not in p["metadata"]}
+        return {p["spec"]["nodeName"]: p for p in items if "nodeName" in p["spec"] and "deletionTimestamp" not in p["metadata"]}
 
     def ask(self, pod, kind, hold, params=None, act=1, run="hand", **more):
         """A NodeFault by hand, as a run makes one, from now on. Its name."""
