@@ -226,10 +226,12 @@ static int64_t left_at(const json_t *object, const struct kube_view *v) {
 int64_t held_sweep(struct agent *a) {
     const struct kube_store *store = kube_watch_store(a->faults);
     const int64_t now = clock_wall_ns();
-    const bool again = a->deleting || (a->swept_ns && loop_now() - a->swept_ns < again_ns(a)); /* each event brings us here */
-    int64_t next = 0;
-    if (!again)
+    int64_t wait = a->swept_ns ? a->swept_ns + again_ns(a) - loop_now() : 0, next = 0;
+    const bool again = a->deleting || wait > 0; /* each event brings us here */
+    if (!again) {
         a->swept_ns = loop_now();
+        wait = again_ns(a);
+    }
     for (const struct kube_object *o = kube_store_next(store, NULL); o; o = kube_store_next(store, o)) {
         struct kube_view v;
         cleanup_json json_t *object = node_fault_of(o);
@@ -238,7 +240,6 @@ int64_t held_sweep(struct agent *a) {
         const int64_t due = left_at(object, &v);
         if (due <= now && !again && is_left(h, now - due) && !v.deleting_s)
             delete_object(a, &v);
-        const int64_t wait = a->swept_ns + again_ns(a) - loop_now();
         const int64_t then = due > now ? due : now + (wait > 0 ? wait : 0);
         if (!next || then < next)
             next = then;

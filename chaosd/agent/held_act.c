@@ -16,7 +16,6 @@
 #include <string.h>
 
 #define BEGINS "begins at its notBefore, "
-#define OFF_NS (250 * NS_PER_MS) /* a clock that is off by less is not worth a word */
 #define UNDONE_NS (5 * NS_PER_S) /* until an end that was not seen counts as failed */
 
 /* --- the end --- */
@@ -402,7 +401,7 @@ static void wait_for(struct held *h, int64_t boot_ns) {
 /* Who asked for it by a clock that is ahead would wait, and not know for what. */
 static void say_when(struct held *h) {
     char at[TIMESTAMP_SIZE], now[TIMESTAMP_SIZE];
-    if (h->start_boot_ns - clock_boot_ns() < OFF_NS)
+    if (h->start_boot_ns - clock_boot_ns() < NODE_FAULT_OFF_NS)
         return;
     timestamp_format(h->fault.not_before_wall_ns, at);
     timestamp_format(clock_wall_ns(), now);

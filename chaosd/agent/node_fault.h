@@ -12,6 +12,7 @@
 #define NODE_FAULT_API "chaosd.io/v1alpha1"
 #define NODE_FAULT_NODE_LABEL "chaosd.io/node" /* what an agent selects by */
 #define NODE_FAULT_RUN_LABEL "chaosd.io/run"   /* what a run, and who tidies up after it, selects by */
+#define NODE_FAULT_OFF_NS INT64_C(250000000)   /* a clock that is off by less is not worth a word, here or there */
 enum { NODE_FAULT_PROTOCOL = 1, NODE_FAULT_LABEL_SIZE = 64, NODE_FAULT_NAME_SIZE = 24, NODE_FAULT_PEERS_MOST = 4096 };
 
 /* Texts and params are borrowed: by decode from the object, by build from whoever fills it; NULL: absent. Times: wall clock in ns; 0: none */

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define OFF_NS (250 * NS_PER_MS) /* a clock that is off by more than this is worth a word */
 #define KEPT_NS (10 * NS_PER_S)  /* of what is done once: until its agent has said that it is over */
 
 static void on_kept(struct ask *a) { ask_delete(a); }
@@ -67,7 +66,7 @@ static void refused(struct ask *a, const struct node_fault_status *s) {
 static void say_late(struct ask *a, const struct node_fault_status *s) {
     const int64_t late = s->in_effect_boot_ns - s->accepted_boot_ns;
     char text[2 * ASK_WHY], took[32];
-    if (!a->act || !a->holds || !*a->message || !s->accepted_boot_ns || late < OFF_NS)
+    if (!a->act || !a->holds || !*a->message || !s->accepted_boot_ns || late < NODE_FAULT_OFF_NS)
         return;
     format_duration(late / NS_PER_MS * NS_PER_MS, took, sizeof took);
     snprintf(text, sizeof text, "it began %s after node %s had taken it: %s", took, a->node, a->message);
@@ -78,7 +77,7 @@ static void say_late(struct ask *a, const struct node_fault_status *s) {
 static void say_early(struct ask *a, const struct node_fault_status *s) {
     const int64_t early = a->deadline_ns - loop_now();
     char text[ASK_WHY], took[32];
-    if (s->phase != NODE_FAULT_ENDED || (s->reason && *s->reason) || (s->message && *s->message) || early < OFF_NS)
+    if (s->phase != NODE_FAULT_ENDED || (s->reason && *s->reason) || (s->message && *s->message) || early < NODE_FAULT_OFF_NS)
         return;
     format_duration(early / NS_PER_MS * NS_PER_MS, took, sizeof took);
     snprintf(text, sizeof text, "it ended %s before its deadline: the clock of node %s is ahead of this machine's", took, a->node);

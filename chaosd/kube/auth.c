@@ -172,14 +172,11 @@ int kube_auth_get(struct kube_auth *a, struct kube_credentials **ret, struct err
 bool kube_auth_reread(struct kube_auth *a, const struct kube_credentials *c) {
     if (c == a->now && a->config->user.token_file && !a->config->user.exec)
         read_token(a, NULL);
-    return a->now != c;
+    return a->now != c; /* there may be others by now in any case */
 }
 
 bool kube_auth_refused(struct kube_auth *a, const struct kube_credentials *c) {
-    const struct kube_user *u = &a->config->user;
-    if (c != a->now)
-        return true; /* there are others by now */
-    if (u->exec) {
+    if (c == a->now && a->config->user.exec) {
         kube_credentials_release(take_ptr(a->now));
         return true;
     }

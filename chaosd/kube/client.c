@@ -253,6 +253,8 @@ static void judge_answer(struct kube_call *c, const struct http_result *r, struc
     }
 }
 
+static bool may_send_again(const struct kube_call *c, const struct http_result *r) { return c->repeat || !r->sent; }
+
 /* What the server did not do it may be asked again, whatever it is. */
 static bool worth_another(const struct kube_call *c, const struct kube_answer *a, const struct http_result *r) {
     if (c->single)
@@ -263,7 +265,7 @@ static bool worth_another(const struct kube_call *c, const struct kube_answer *a
     case KUBE_SERVER:
         return c->repeat;
     case KUBE_UNREACHABLE:
-        return r->error != HTTP_TLS && (c->repeat || !r->sent); /* a certificate does not mend itself soon */
+        return r->error != HTTP_TLS && may_send_again(c, r); /* a certificate does not mend itself soon */
     default:
         return false;
     }
@@ -275,7 +277,7 @@ static bool has_others(const struct kube_call *c, const struct kube_answer *a, c
         return false;
     if (a->trouble == KUBE_UNAUTHORIZED)
         return kube_auth_refused(c->kube->auth, c->credentials);
-    return r->error == HTTP_TLS && (c->repeat || !r->sent) && kube_auth_reread(c->kube->auth, c->credentials);
+    return r->error == HTTP_TLS && may_send_again(c, r) && kube_auth_reread(c->kube->auth, c->credentials);
 }
 
 static bool try_again(struct kube_call *c, const struct kube_answer *a, const struct http_result *r) {
